@@ -1,0 +1,199 @@
+"""Every setting of the product: one tree, its unit, bounds and a sentence for each.
+
+A value comes from the environment, else `.env`, else the YAML file, else the ports that `up` chose
+(layout.json), else the default. Nothing else reads the environment.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+Mark = Literal["wiring", "policy", "tuning"]
+AppRole = Literal["gateway", "poster", "keys", "sealer", "reader"]
+
+LOOPBACK = "127.0.0.1"
+
+
+def wiring(default: Any, description: str, **bounds: Any) -> Any:
+    """Where things are: from file and environment only, never changed at run time."""
+    return Field(default, description=description, json_schema_extra={"mark": "wiring"}, **bounds)
+
+
+def policy(default: Any, description: str, **bounds: Any) -> Any:
+    """What is promised or allowed: an admin changes it, with a reason."""
+    return Field(default, description=description, json_schema_extra={"mark": "policy"}, **bounds)
+
+
+def tuning(default: Any, description: str, **bounds: Any) -> Any:
+    """How fast and how much: may change while the stack runs."""
+    return Field(default, description=description, json_schema_extra={"mark": "tuning"}, **bounds)
+
+
+class Section(BaseModel):
+    """One noun of the settings; unknown keys are refused, so that a typing error is never a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Postgres(Section):
+    """The database. `address` set means: somebody else runs it."""
+
+    address: str | None = wiring(None, "host:port of a Postgres 16 or newer that the stack does not start.")
+    port: int | None = wiring(None, "Port of the embedded Postgres; chosen at the first `up`.", ge=1, le=65535)
+    database: str = wiring("vivesphere", "Database that holds our state.", pattern=r"^[a-z_][a-z0-9_]*$")
+    prefect_database: str = wiring("prefect", "Database that Prefect's server owns.", pattern=r"^[a-z_][a-z0-9_]*$")
+    admin_user: str = wiring("postgres", "Role that may create our roles and databases at `up`.")
+    admin_password_file: Path | None = wiring(None, "0600 file with that role's password; only with `address`.")
+    tls: Literal["disable", "prefer", "require", "verify-full"] = wiring(
+        "prefer", "libpq's sslmode for connections to `address`; the embedded one is on loopback without TLS."
+    )
+    pool_size: int = tuning(8, "Connections that one process keeps open.", ge=1, le=200)
+    lock_timeout_ms: int = tuning(500, "Longest wait for a lock in the mark step, in milliseconds.", ge=10, le=60_000)
+    statement_timeout_ms: int = tuning(
+        1000, "Longest run of a statement in the mark step, in milliseconds.", ge=50, le=60_000
+    )
+    connect_timeout_seconds: int = tuning(5, "Longest wait for a new connection, in seconds.", ge=1, le=60)
+
+
+class Vault(Section):
+    """The vault. `address` set means: somebody else runs it."""
+
+    address: str | None = wiring(None, "https address of a Vault or OpenBao that the stack does not start.")
+    port: int | None = wiring(None, "Port of the embedded OpenBao; chosen at the first `up`.", ge=1, le=65535)
+    cluster_port: int | None = wiring(
+        None, "Raft port of the embedded OpenBao; chosen at the first `up`.", ge=1, le=65535
+    )
+    ca_file: Path | None = wiring(None, "CA certificate the vault's own certificate is checked against.")
+    admin_token_file: Path | None = wiring(
+        None, "0600 file with a token that may set our mounts, policies and roles at `up`; only with `address`."
+    )
+    role: AppRole | None = wiring(None, "AppRole this process signs in with; set by the stack, not by people.")
+    kv_mount: str = wiring("vivesphere-kv", "Mount of the KV version 2 engine.", pattern=r"^[a-z][a-z0-9-]*$")
+    transit_mount: str = wiring("vivesphere-transit", "Mount of the transit engine.", pattern=r"^[a-z][a-z0-9-]*$")
+    database_mount: str = wiring("vivesphere-database", "Mount of the database engine.", pattern=r"^[a-z][a-z0-9-]*$")
+    approle_mount: str = wiring("vivesphere-approle", "Mount of the AppRole sign-in.", pattern=r"^[a-z][a-z0-9-]*$")
+    timeout_seconds: float = tuning(5.0, "Longest wait for one answer of the vault, in seconds.", ge=0.1, le=60)
+    readers: int = tuning(8, "Threads that read secrets side by side in one process.", ge=1, le=64)
+
+
+class Prefect(Section):
+    """The Prefect server. `api_url` set means: somebody else runs it."""
+
+    api_url: str | None = wiring(None, "API address of a Prefect server that the stack does not start.")
+    port: int | None = wiring(None, "Port of the embedded Prefect server; chosen at the first `up`.", ge=1, le=65535)
+    auth_string_file: Path | None = wiring(None, "0600 file with that server's auth string; only with `api_url`.")
+    work_pool: str = wiring("vivesphere", "Process work pool that our worker polls.", pattern=r"^[a-z][a-z0-9-]*$")
+    query_seconds: float = tuning(1.0, "How often the worker asks for runs, in seconds.", ge=0.5, le=60)
+    prefetch_seconds: int = tuning(1, "How early the worker takes a run, in seconds.", ge=0, le=60)
+    heartbeat_seconds: int = tuning(30, "How often a flow run says it is alive, in seconds.", ge=30, le=600)
+    silent_seconds: int = tuning(
+        90, "A run silent for this long is crashed by the automation, in seconds.", ge=60, le=3600
+    )
+    retention_days: int = tuning(30, "How long Prefect's events and runs are kept, in days.", ge=1, le=3650)
+
+
+class X(Section):
+    """The X API. `base_url` unset means: the sandbox."""
+
+    base_url: str | None = wiring(None, "Base address of the X API; unset means the X sandbox.")
+    sandbox_port: int | None = wiring(None, "Port of the X sandbox; chosen at the first `up`.", ge=1, le=65535)
+    authorize_url: str | None = wiring(None, "Where an owner grants access; unset: <base_url>/i/oauth2/authorize.")
+    ca_file: Path | None = wiring(None, "CA certificate for X; unset means the system's own.")
+    connect_timeout_seconds: float = tuning(3.0, "Longest wait for a connection to X, in seconds.", ge=0.1, le=60)
+    deadline_seconds: float = tuning(30.0, "Longest time for one whole request to X, in seconds.", ge=0.2, le=300)
+    settle_seconds: float = policy(
+        60.0, "S1: X decides on a request within this time of its last byte.", ge=0.5, le=3600
+    )
+    visible_seconds: float = policy(
+        120.0, "S2: an accepted post shows in its timeline within this time.", ge=0.5, le=3600
+    )
+
+
+class Gateway(Section):
+    """Sign-in, REST API."""
+
+    host: str = wiring(LOOPBACK, "Address the gateway listens on.")
+    port: int | None = wiring(None, "Port of the gateway; chosen at the first `up`, 8000 if free.", ge=1, le=65535)
+    access_token_seconds: int = policy(900, "How long an access token is good for, in seconds.", ge=60, le=86_400)
+    hashing_slots: int = tuning(2, "Passwords checked at the same time; each takes 64 MB.", ge=1, le=16)
+
+
+class Posting(Section):
+    """Publishing."""
+
+    window_seconds: int = tuning(150, "How long one run keeps claiming due posts, in seconds.", ge=1, le=900)
+    ahead_seconds: float = tuning(3.0, "How long before its instant a post is claimed, in seconds.", ge=0.1, le=60)
+    batch: int = tuning(100, "Posts claimed at once; each claim is one task run.", ge=1, le=1000)
+    lease_seconds: float = tuning(8.0, "How long a claim holds without renewal, in seconds.", ge=0.5, le=600)
+    beat_seconds: float = tuning(2.0, "How often a sender says it is alive, in seconds.", ge=0.1, le=60)
+    poll_seconds: float = tuning(0.5, "How often a run looks for due posts unasked, in seconds.", ge=0.05, le=60)
+    lanes: int = tuning(100, "Requests to X in flight in one run.", ge=1, le=1000)
+    mark_span_seconds: float = tuning(0.05, "Posts due within this span are marked together, in seconds.", ge=0.0, le=1)
+    start_within_seconds: float = policy(2.0, "A marked request starts within this time or not at all.", ge=0.1, le=30)
+    give_up_seconds: float = policy(35.0, "An attempt without an outcome after this time is unknown.", ge=0.5, le=600)
+    attempts_max: int = policy(
+        5, "Attempts after which a post is refused although X might still take it.", ge=1, le=100
+    )
+    retry_seconds: float = policy(
+        5.0, "Wait before a post that was not sent is tried again, in seconds.", ge=0.1, le=3600
+    )
+    misfire_grace_seconds: float = policy(
+        900.0, "A post this late is not sent any more but expires, in seconds.", ge=1, le=604_800
+    )
+
+
+class Onboarding(Section):
+    """Connecting bots."""
+
+    bots_folder: Path = wiring(Path("config/bots"), "Folder of bot files; relative to the project.")
+    state_seconds: int = policy(600, "How long a started authorisation may take, in seconds.", ge=30, le=86_400)
+
+
+class Logs(Section):
+    """Log files under VIVESPHERE_HOME/logs."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = tuning("INFO", "Least level that the debug log keeps.")
+    file_bytes: int = tuning(10_000_000, "Size at which a log file is rotated, in bytes.", ge=10_000, le=1_000_000_000)
+    files_kept: int = tuning(5, "Rotated files kept for each log.", ge=1, le=100)
+
+
+class Stack(Section):
+    """The local supervisor."""
+
+    ready_seconds: float = tuning(60.0, "Longest wait for one part to become healthy, in seconds.", ge=1, le=600)
+    stop_seconds: float = tuning(10.0, "Longest wait for one part to stop before it is killed.", ge=0.5, le=120)
+    restart_first_seconds: float = tuning(0.5, "Wait before a dead part is started again; doubles.", ge=0.05, le=60)
+    restart_most_seconds: float = tuning(30.0, "Longest wait between restarts of one part.", ge=0.1, le=600)
+    secret_id_seconds: int = policy(600, "How long an AppRole secret-id is good for, in seconds.", ge=60, le=86_400)
+    disk_free_mb: int = tuning(500, "doctor complains when less disk is free, in megabytes.", ge=1, le=1_000_000)
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(env_prefix="VIVESPHERE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    home: Path = wiring(Path(".vivesphere"), "Folder of all local state, 0700; relative to the project.")
+    postgres: Postgres = Postgres()
+    vault: Vault = Vault()
+    prefect: Prefect = Prefect()
+    x: X = X()
+    gateway: Gateway = Gateway()
+    posting: Posting = Posting()
+    onboarding: Onboarding = Onboarding()
+    logs: Logs = Logs()
+    stack: Stack = Stack()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """config.loading hands the merged sources in, because it also tells where each value came from."""
+        return (init_settings,)
