@@ -1,0 +1,61 @@
+"""Pools of connections whose password is asked for at each connect, so that it can change underneath."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+
+@dataclass(frozen=True)
+class Login:
+    """A database role and its password."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the database is, and how to speak to it."""
+
+    host: str
+    port: int
+    database: str
+    tls: str = "prefer"
+    connect_timeout_seconds: int = 5
+
+    async def connect(
+        self, login: Login, application: str, autocommit: bool = False
+    ) -> "psycopg.AsyncConnection[object]":
+        """One connection outside any pool, such as the one that listens for notifications."""
+        return await psycopg.AsyncConnection.connect(
+            host=self.host,
+            port=self.port,
+            dbname=self.database,
+            user=login.user,
+            password=login.password,
+            sslmode=self.tls,
+            connect_timeout=self.connect_timeout_seconds,
+            application_name=application,
+            autocommit=autocommit,
+        )
+
+
+def open_engine(
+    server: Server, login: Callable[[], Awaitable[Login]], *, application: str, pool_size: int
+) -> AsyncEngine:
+    """An engine over `server`; each connection is tested before it is lent, so that a restart of the database is
+    felt by nobody who did not speak at that moment."""
+
+    async def connect() -> "psycopg.AsyncConnection[object]":
+        return await server.connect(await login(), application)
+
+    return create_async_engine(
+        "postgresql+psycopg://",
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_timeout=30,
+    )

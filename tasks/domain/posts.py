@@ -1,0 +1,112 @@
+"""What a post is, and where it goes when something happens to it."""
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from tasks.domain.personas import Handle
+
+Status = Literal[
+    "draft",
+    "awaiting_approval",
+    "rejected",
+    "scheduled",
+    "claimed",
+    "sending",
+    "published",
+    "refused",
+    "unknown",
+    "held",
+    "cancelled",
+    "expired",
+    "deleted",
+]
+Ended = Literal["accepted", "not_sent", "throttled", "refused", "unauthorized", "unknown"]
+ReplySettings = Literal["following", "mentionedUsers", "subscribers", "verified"]
+XPostId = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
+
+CANCELLABLE: frozenset[Status] = frozenset({"draft", "awaiting_approval", "scheduled", "claimed"})
+
+
+class Draft(BaseModel):
+    """A post somebody wants sent: what YAML, CSV and REST hand in.
+
+    `external_id` is the writer's own name for it: the same one twice for a bot is the same post.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bot: Handle
+    text: Annotated[str, Field(min_length=1, max_length=25_000)]
+    due_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    reply_to_x_post_id: XPostId | None = None
+    quote_x_post_id: XPostId | None = None
+    reply_settings: ReplySettings | None = None
+    made_with_ai: bool = False
+    paid_partnership: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one attempt to create a post ended.
+
+    `problem` is X's problem type or our own word for it; `retry_at` is set where X said when to come again.
+    """
+
+    ended: Ended
+    first_byte_at: datetime | None = None
+    x_post_id: str | None = None
+    http_status: int | None = None
+    problem: str | None = None
+    detail: str | None = None
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """Where a post goes after an attempt; `retry_at` is the earliest next attempt."""
+
+    status: Status
+    reason: str | None = None
+    retry_at: datetime | None = None
+
+
+def after_attempt(outcome: Outcome, attempts: int, attempts_max: int, now: datetime, retry: timedelta) -> NextStep:
+    """Where a post goes once an attempt ended; `unknown` is never sent again without evidence."""
+    match outcome.ended:
+        case "accepted":
+            return NextStep("published")
+        case "unknown":
+            return NextStep("unknown", outcome.problem)
+        case "refused":
+            return NextStep("refused", outcome.problem)
+        case "unauthorized":
+            return NextStep("scheduled", "the bot needs to sign in again", now + retry)
+    if attempts >= attempts_max:
+        return NextStep("refused", f"{outcome.problem or outcome.ended}, {attempts} attempts")
+    return NextStep("scheduled", outcome.problem, max(outcome.retry_at or now, now + retry))
+
+
+def misfires_at(due_at: datetime, expires_at: datetime | None, grace: timedelta) -> datetime:
+    """The instant after which a post is not sent any more."""
+    latest = due_at + grace
+    return latest if expires_at is None else min(latest, expires_at)
+
+
+def fingerprint(text: str) -> bytes:
+    """Equal for two texts that X would take for the same: NFC, white space folded."""
+    folded = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip()
+    return hashlib.sha256(folded.encode()).digest()
+
+
+def traceparent(attempt_id: UUID) -> str:
+    """W3C trace context of one attempt: X's side and ours can be joined by it."""
+    return f"00-{attempt_id.hex}-{attempt_id.hex[16:]}-01"

@@ -1,0 +1,170 @@
+"""Attempts to create a post on X: written before the first byte, settled after the answer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Table, Text, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks.domain.posts import NextStep, Outcome
+from tasks.store.base import Id, Instant, app_now, metadata, new_id
+from tasks.store.posts import ClaimedPost
+
+publish_attempts = Table(
+    "publish_attempts",
+    metadata,
+    Column("id", Id, primary_key=True, server_default=new_id),
+    Column("post_id", Id, ForeignKey("posts.id"), nullable=False),
+    Column("bot_id", Id, ForeignKey("bots.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("sender_id", Id, ForeignKey("senders.id"), nullable=False),
+    Column("lease_epoch", Integer, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("marked_at", Instant, nullable=False, server_default=app_now),
+    Column("start_by", Instant, nullable=False),
+    Column("give_up_at", Instant, nullable=False),
+    Column("first_byte_at", Instant),
+    Column("ended", Text),
+    Column("ended_at", Instant),
+    Column("http_status", Integer),
+    Column("problem", Text),
+    Column("x_post_id", Text, unique=True),
+)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An attempt whose outcome is to be written, and where its post goes."""
+
+    attempt_id: UUID
+    post_id: UUID
+    outcome: Outcome
+    next_step: NextStep
+
+
+_MARK = text(
+    """
+    SELECT marked_post_id, attempt_id FROM mark_posts(
+        :sender, :policy_version, CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:revisions AS integer[]),
+        CAST(:fingerprints AS bytea[]), :start_within, :give_up_within)
+    """
+)
+
+
+async def mark(
+    session: AsyncSession,
+    sender: UUID,
+    claimed: Sequence[tuple[ClaimedPost, bytes]],
+    *,
+    policy_version: str,
+    start_within: timedelta,
+    give_up_within: timedelta,
+    lock_timeout_ms: int,
+    statement_timeout_ms: int,
+) -> Mapping[UUID, UUID]:
+    """Move claimed posts to sending: attempt id by post id; a post that may not go is left out.
+
+    Raises IntegrityError where another sender marked the same text of a bot at the same moment.
+    """
+    await session.execute(
+        text("SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true)"),
+        {"lock": str(lock_timeout_ms), "statement": str(statement_timeout_ms)},
+    )
+    found = await session.execute(
+        _MARK,
+        {
+            "sender": sender,
+            "policy_version": policy_version,
+            "ids": [post.id for post, _ in claimed],
+            "epochs": [post.lease_epoch for post, _ in claimed],
+            "revisions": [post.revision for post, _ in claimed],
+            "fingerprints": [fingerprint for _, fingerprint in claimed],
+            "start_within": start_within,
+            "give_up_within": give_up_within,
+        },
+    )
+    return {row.marked_post_id: row.attempt_id for row in found}
+
+
+# An outcome is written where none stands or where it was unknown: a late answer of X always wins over our guess.
+_SETTLE = text(
+    """
+    WITH item AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:items AS jsonb)) AS item (
+            attempt_id uuid, post_id uuid, ended text, first_byte_at timestamptz, http_status integer, problem text,
+            x_post_id text, status text, reason text, next_at timestamptz)
+    ), settled AS (
+        UPDATE publish_attempts AS attempt
+        SET ended = item.ended, ended_at = app_now(), http_status = item.http_status, problem = item.problem,
+            x_post_id = item.x_post_id, first_byte_at = coalesce(item.first_byte_at, attempt.first_byte_at)
+        FROM item
+        WHERE attempt.id = item.attempt_id AND (attempt.ended IS NULL OR attempt.ended = 'unknown')
+        RETURNING attempt.id
+    )
+    UPDATE posts
+    SET status = item.status, reason = item.reason, x_post_id = coalesce(item.x_post_id, posts.x_post_id),
+        next_at = coalesce(item.next_at, posts.next_at), lease_until = NULL, updated_at = app_now(),
+        published_at = CASE WHEN item.status = 'published' THEN coalesce(item.first_byte_at, app_now()) END
+    FROM item JOIN settled ON settled.id = item.attempt_id
+    WHERE posts.id = item.post_id AND posts.status IN ('sending', 'unknown', 'held')
+    RETURNING posts.id
+    """
+)
+
+
+async def settle(session: AsyncSession, settled: Sequence[Settled]) -> set[UUID]:
+    """Write outcomes and move the posts; answers the posts that moved."""
+    items = [
+        {
+            "attempt_id": str(one.attempt_id),
+            "post_id": str(one.post_id),
+            "ended": one.outcome.ended,
+            "first_byte_at": _iso(one.outcome.first_byte_at),
+            "http_status": one.outcome.http_status,
+            "problem": one.outcome.problem,
+            "x_post_id": one.outcome.x_post_id,
+            "status": one.next_step.status,
+            "reason": one.next_step.reason,
+            "next_at": _iso(one.next_step.retry_at),
+        }
+        for one in settled
+    ]
+    return {row.id for row in await session.execute(_SETTLE, {"items": json.dumps(items)})}
+
+
+_SWEEP = text(
+    """
+    WITH overdue AS (
+        SELECT id FROM publish_attempts WHERE ended IS NULL AND give_up_at < (SELECT app_now())
+        ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
+    ), ended AS (
+        UPDATE publish_attempts AS attempt SET ended = 'unknown', ended_at = app_now(), problem = 'no-outcome-written'
+        FROM overdue WHERE attempt.id = overdue.id RETURNING attempt.post_id
+    )
+    UPDATE posts
+    SET status = 'unknown', reason = 'the sender ended before it wrote down an answer', updated_at = app_now()
+    FROM ended WHERE posts.id = ended.post_id AND posts.status = 'sending'
+    RETURNING posts.id
+    """
+)
+
+
+async def sweep(session: AsyncSession) -> Sequence[UUID]:
+    """Attempts past their time become unknown, and so do their posts; answers those posts."""
+    return [row.id for row in await session.execute(_SWEEP)]
+
+
+async def of_post(session: AsyncSession, post_id: UUID) -> Sequence[Mapping[str, object]]:
+    """Every attempt of a post, oldest first, without the fingerprint."""
+    wanted = [column for column in publish_attempts.c if column.name != "fingerprint"]
+    found = await session.execute(
+        select(*wanted).where(publish_attempts.c.post_id == post_id).order_by(publish_attempts.c.marked_at)
+    )
+    return [dict(row._mapping) for row in found]
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None

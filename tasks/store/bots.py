@@ -1,0 +1,131 @@
+"""Bots: accounts on X that speak for an operator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Boolean, Column, ForeignKey, Integer, Table, Text, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.store.personas import personas
+
+bots = Table(
+    "bots",
+    metadata,
+    Column("id", Id, primary_key=True, server_default=new_id),
+    Column("owner_id", Id, ForeignKey("users.id"), nullable=False),
+    Column("handle", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("x_user_id", Text, unique=True),
+    Column("persona_id", Id, ForeignKey("personas.id"), nullable=False),
+    Column("x_app_id", Id, ForeignKey("x_apps.id")),
+    Column("state", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("posts_per_day_max", Integer, nullable=False),
+    Column("labels", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("operator_handle", Text, nullable=False),
+    Column("label_confirmed_at", Instant),
+    Column("label_confirmed_by", Text),
+    Column("bio_checked_at", Instant),
+    Column("bio_names_operator", Boolean, nullable=False, server_default="false"),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Column("created_at", Instant, nullable=False, server_default=app_now),
+    Column("updated_at", Instant, nullable=False, server_default=app_now),
+)
+
+
+@dataclass(frozen=True)
+class BotRow:
+    """A bot as it stands."""
+
+    id: UUID
+    handle: str
+    display_name: str
+    description: str
+    x_user_id: str | None
+    x_app_id: UUID | None
+    persona: str
+    state: str
+    time_zone: str
+    posts_per_day_max: int
+    labels: Sequence[str]
+    operator_handle: str
+    label_confirmed_at: datetime | None
+    label_confirmed_by: str | None
+    bio_checked_at: datetime | None
+    bio_names_operator: bool
+    revision: int
+
+
+_COLUMNS = (
+    bots.c.id,
+    bots.c.handle,
+    bots.c.display_name,
+    bots.c.description,
+    bots.c.x_user_id,
+    bots.c.x_app_id,
+    personas.c.name.label("persona"),
+    bots.c.state,
+    bots.c.time_zone,
+    bots.c.posts_per_day_max,
+    bots.c.labels,
+    bots.c.operator_handle,
+    bots.c.label_confirmed_at,
+    bots.c.label_confirmed_by,
+    bots.c.bio_checked_at,
+    bots.c.bio_names_operator,
+    bots.c.revision,
+)
+_SELECTED = select(*_COLUMNS).join_from(bots, personas)
+
+
+async def add(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert new bots; each starts as needs_login."""
+    if rows:
+        await session.execute(insert(bots), [{**row, "state": "needs_login"} for row in rows])
+
+
+async def change(session: AsyncSession, bot_id: UUID, **changed: Any) -> None:
+    """Change fields of one bot; its revision goes up."""
+    await session.execute(
+        update(bots).where(bots.c.id == bot_id).values(**changed, revision=bots.c.revision + 1, updated_at=app_now)
+    )
+
+
+async def by_handles(session: AsyncSession, handles: Sequence[str], lock: bool = False) -> dict[str, BotRow]:
+    """Bots by lower-case handle; with `lock` their rows are held until the transaction ends."""
+    wanted = _SELECTED.where(func.lower(bots.c.handle).in_([handle.lower() for handle in handles])).order_by(bots.c.id)
+    if lock:
+        wanted = wanted.with_for_update(of=bots)
+    return {row.handle.lower(): BotRow(**values(row)) for row in await session.execute(wanted)}
+
+
+async def get(session: AsyncSession, bot_id: UUID) -> BotRow | None:
+    """One bot, or None."""
+    row = (await session.execute(_SELECTED.where(bots.c.id == bot_id))).one_or_none()
+    return BotRow(**values(row)) if row else None
+
+
+async def list_all(session: AsyncSession, state: str | None = None, label: str | None = None) -> Sequence[BotRow]:
+    """Bots by handle, filtered by state and label."""
+    wanted = _SELECTED.order_by(func.lower(bots.c.handle))
+    if state:
+        wanted = wanted.where(bots.c.state == state)
+    if label:
+        wanted = wanted.where(bots.c.labels.any(label))
+    return [BotRow(**values(row)) for row in await session.execute(wanted)]
+
+
+async def lose_login(session: AsyncSession, bot_ids: Sequence[UUID]) -> Sequence[str]:
+    """Active bots whose tokens X refused become needs_login; answers the handles that changed."""
+    found = await session.execute(
+        update(bots)
+        .where(bots.c.id.in_(bot_ids), bots.c.state == "active")
+        .values(state="needs_login", revision=bots.c.revision + 1, updated_at=app_now)
+        .returning(bots.c.handle)
+    )
+    return [row.handle for row in found]

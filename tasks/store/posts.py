@@ -1,0 +1,291 @@
+"""Posts: what is to be said, by whom, when, and what became of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, Table, Text, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks.domain.posts import CANCELLABLE, Draft
+from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.store.bots import bots
+
+# Runs listen on this channel, so that a post made seconds before it is due need not wait for a poll.
+DUE_CHANNEL = "posts_due"
+
+posts = Table(
+    "posts",
+    metadata,
+    Column("id", Id, primary_key=True, server_default=new_id),
+    Column("bot_id", Id, ForeignKey("bots.id"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reply_to_x_post_id", Text),
+    Column("quote_x_post_id", Text),
+    Column("reply_settings", Text),
+    Column("made_with_ai", Boolean, nullable=False, server_default="false"),
+    Column("paid_partnership", Boolean, nullable=False, server_default="false"),
+    Column("due_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column(
+        "next_at",
+        Instant,
+        nullable=False,
+        comment="earliest instant of the next attempt: due_at, or later after a retryable failure",
+    ),
+    Column("lease_sender", Id, ForeignKey("senders.id")),
+    Column("lease_epoch", Integer, nullable=False, server_default="0"),
+    Column("lease_until", Instant),
+    Column("x_post_id", Text, unique=True),
+    Column("published_at", Instant),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default=app_now),
+    Column("updated_at", Instant, nullable=False, server_default=app_now),
+)
+
+
+@dataclass(frozen=True)
+class PostRow:
+    """A post as an operator sees it."""
+
+    id: UUID
+    bot: str
+    text: str
+    due_at: datetime
+    expires_at: datetime | None
+    status: str
+    reason: str | None
+    attempts: int
+    revision: int
+    source: str
+    external_id: str | None
+    x_post_id: str | None
+    published_at: datetime | None
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ClaimedPost:
+    """A post that one sender holds under a lease, with all it takes to send it."""
+
+    id: UUID
+    bot_id: UUID
+    handle: str
+    text: str
+    reply_to_x_post_id: str | None
+    quote_x_post_id: str | None
+    reply_settings: str | None
+    made_with_ai: bool
+    paid_partnership: bool
+    due_at: datetime
+    next_at: datetime
+    revision: int
+    attempts: int
+    lease_epoch: int
+
+
+_COLUMNS = (
+    posts.c.id,
+    bots.c.handle.label("bot"),
+    posts.c.text,
+    posts.c.due_at,
+    posts.c.expires_at,
+    posts.c.status,
+    posts.c.reason,
+    posts.c.attempts,
+    posts.c.revision,
+    posts.c.source,
+    posts.c.external_id,
+    posts.c.x_post_id,
+    posts.c.published_at,
+    posts.c.created_by,
+    posts.c.created_at,
+)
+_SELECTED = select(*_COLUMNS).join_from(posts, bots)
+
+
+async def new_ids(session: AsyncSession, count: int) -> Sequence[UUID]:
+    """Ids for rows that are about to be inserted, in order of age."""
+    found = await session.execute(text("SELECT uuid_v7() AS id FROM generate_series(1, :count)"), {"count": count})
+    return [row.id for row in found]
+
+
+async def add(
+    session: AsyncSession, drafts: Mapping[UUID, tuple[Draft, UUID]], source: str, created_by: str
+) -> set[UUID]:
+    """Insert drafts by id, each with its bot's id; answers the ids that went in, the others stood already."""
+    if not drafts:
+        return set()
+    rows = [
+        {
+            "id": post_id,
+            "bot_id": bot_id,
+            "status": "scheduled",
+            "next_at": draft.due_at,
+            "source": source,
+            "created_by": created_by,
+            **draft.model_dump(exclude={"bot"}),
+        }
+        for post_id, (draft, bot_id) in drafts.items()
+    ]
+    statement = insert(posts).on_conflict_do_nothing().returning(posts.c.id)
+    found = {row.id for row in await session.execute(statement, rows)}
+    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": DUE_CHANNEL})
+    return found
+
+
+async def by_external_ids(session: AsyncSession, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], PostRow]:
+    """Posts by (bot id, external id)."""
+    if not wanted:
+        return {}
+    found = await session.execute(
+        _SELECTED.add_columns(posts.c.bot_id).where(tuple_(posts.c.bot_id, posts.c.external_id).in_(wanted))
+    )
+    return {
+        (row.bot_id, row.external_id): PostRow(**{k: v for k, v in values(row).items() if k != "bot_id"})
+        for row in found
+    }
+
+
+async def get(session: AsyncSession, post_id: UUID) -> PostRow | None:
+    """One post, or None."""
+    row = (await session.execute(_SELECTED.where(posts.c.id == post_id))).one_or_none()
+    return PostRow(**values(row)) if row else None
+
+
+async def page(
+    session: AsyncSession,
+    *,
+    bot: str | None = None,
+    status: str | None = None,
+    label: str | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> Sequence[PostRow]:
+    """Posts from the latest due instant downwards; `before` is (due_at, id) of the last one seen."""
+    wanted = _SELECTED.order_by(posts.c.due_at.desc(), posts.c.id.desc()).limit(limit)
+    if bot:
+        wanted = wanted.where(func.lower(bots.c.handle) == bot.lower())
+    if status:
+        wanted = wanted.where(posts.c.status == status)
+    if label:
+        wanted = wanted.where(bots.c.labels.any(label))
+    if before:
+        wanted = wanted.where(tuple_(posts.c.due_at, posts.c.id) < before)
+    return [PostRow(**values(row)) for row in await session.execute(wanted)]
+
+
+async def counts(session: AsyncSession) -> dict[str, int]:
+    """Number of posts by status."""
+    found = await session.execute(select(posts.c.status, func.count()).group_by(posts.c.status))
+    return {row[0]: row[1] for row in found}
+
+
+async def cancel(session: AsyncSession, post_id: UUID, reason: str) -> bool:
+    """Cancel one that is not on its way yet; False where it was too late."""
+    found = await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status.in_(CANCELLABLE))
+        .values(status="cancelled", reason=reason, lease_until=None, revision=posts.c.revision + 1, updated_at=app_now)
+        .returning(posts.c.id)
+    )
+    return found.one_or_none() is not None
+
+
+# The instant is a sub-select: app_now() is volatile, and a volatile function in the condition would rule out the index.
+_CLAIM_DUE = text(
+    """
+    WITH due AS (
+        SELECT post.id, bot.handle
+        FROM posts AS post
+        JOIN bots AS bot ON bot.id = post.bot_id
+        LEFT JOIN senders AS holder ON holder.id = post.lease_sender
+        WHERE post.status IN ('scheduled', 'claimed')
+            AND post.next_at <= (SELECT app_now() + :ahead)
+            AND (post.status = 'scheduled' OR post.lease_until < (SELECT app_now()) OR holder.died_at IS NOT NULL)
+            AND least(post.expires_at, post.due_at + :grace) > (SELECT app_now())
+            AND bot.state = 'active'
+        ORDER BY post.next_at, post.id
+        LIMIT :limit
+        FOR UPDATE OF post SKIP LOCKED
+    )
+    UPDATE posts
+    SET status = 'claimed', lease_sender = :sender, lease_epoch = lease_epoch + 1,
+        lease_until = app_now() + :lease, updated_at = app_now()
+    FROM due WHERE posts.id = due.id
+    RETURNING posts.id, posts.bot_id, due.handle, posts.text, posts.reply_to_x_post_id, posts.quote_x_post_id,
+        posts.reply_settings, posts.made_with_ai, posts.paid_partnership, posts.due_at, posts.next_at,
+        posts.revision, posts.attempts, posts.lease_epoch
+    """
+)
+
+
+async def claim_due(
+    session: AsyncSession, sender: UUID, *, ahead: timedelta, lease: timedelta, grace: timedelta, limit: int
+) -> Sequence[ClaimedPost]:
+    """Take up to `limit` posts due within `ahead`; rows that another sender holds are skipped."""
+    given = {"sender": sender, "ahead": ahead, "lease": lease, "grace": grace, "limit": limit}
+    found = [ClaimedPost(**values(row)) for row in await session.execute(_CLAIM_DUE, given)]
+    return sorted(found, key=lambda post: (post.next_at, post.id))
+
+
+async def renew_leases(session: AsyncSession, sender: UUID, lease: timedelta) -> None:
+    """Hold on to every post that a sender has claimed."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.lease_sender == sender, posts.c.status == "claimed")
+        .values(lease_until=app_now + lease)
+    )
+
+
+async def give_back(
+    session: AsyncSession, sender: UUID, post_ids: Sequence[UUID], reason: str | None, wait: timedelta
+) -> None:
+    """Return claims that were not marked; always safe, because nothing was sent."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.id.in_(post_ids), posts.c.lease_sender == sender, posts.c.status == "claimed")
+        .values(
+            status="scheduled",
+            reason=reason,
+            lease_until=None,
+            next_at=func.greatest(posts.c.next_at, app_now + wait),
+            updated_at=app_now,
+        )
+    )
+
+
+async def refuse_claimed(session: AsyncSession, sender: UUID, post_ids: Sequence[UUID], reason: str) -> None:
+    """End claims that the gate refuses."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.id.in_(post_ids), posts.c.lease_sender == sender, posts.c.status == "claimed")
+        .values(status="refused", reason=reason, lease_until=None, updated_at=app_now)
+    )
+
+
+_EXPIRE = text(
+    """
+    UPDATE posts SET status = 'expired', lease_until = NULL, updated_at = app_now(),
+        reason = coalesce(reason || '; ', '') || CASE
+            WHEN expires_at <= (SELECT app_now()) THEN 'past its expiry'
+            ELSE 'too late to be sent' END
+    WHERE (status = 'scheduled' OR (status = 'claimed' AND lease_until < (SELECT app_now())))
+        AND next_at <= (SELECT app_now()) AND least(expires_at, due_at + :grace) <= (SELECT app_now())
+    RETURNING id
+    """
+)
+
+
+async def expire(session: AsyncSession, grace: timedelta) -> Sequence[UUID]:
+    """End every post whose time has passed; answers their ids."""
+    return [row.id for row in await session.execute(_EXPIRE, {"grace": grace})]

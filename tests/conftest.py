@@ -1,0 +1,78 @@
+"""What every test may lean on: one Postgres a session, a database of its own for each test."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from blocks.postgres.engine import Login, Server, open_engine
+from tasks.store import migrate
+from tests.postgres_process import PostgresProcess, running_postgres
+
+# No developer's own settings may change what the tests see.
+for variable in [name for name in os.environ if name.startswith("VIVESPHERE_")]:
+    del os.environ[variable]
+os.environ["VIVESPHERE_ENV_FILE"] = os.devnull
+os.environ["VIVESPHERE_SETTINGS_FILE"] = str(Path(os.devnull).parent / "none.yaml")
+
+ROLES = ("vivesphere_owner", "vivesphere_app", "vivesphere_reader")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the long fault tests too")
+    parser.addoption("--browser", action="store_true", help="fail, do not skip, where no Chromium is installed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--soak"):
+        long = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresProcess]:
+    """One server a session, with our three roles and a migrated template."""
+    with running_postgres(options={"fsync": "off"}) as server:
+        with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+            for role in ROLES:
+                connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}'")  # type: ignore[arg-type]
+            connection.execute("CREATE DATABASE migrated OWNER vivesphere_owner")
+        engine = create_engine(server.url("migrated", "vivesphere_owner"))
+        with engine.connect() as connection:
+            migrate.upgrade(connection)
+        engine.dispose()
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresProcess, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A migrated database that no other test sees."""
+    name = f"test_{abs(hash(request.node.nodeid)):x}"
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} OWNER vivesphere_owner TEMPLATE migrated")  # type: ignore[arg-type]
+    yield Server(postgres.host, postgres.port, name, tls="disable")
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def engine(postgres: PostgresProcess, database: Server) -> AsyncIterator[AsyncEngine]:
+    """A pool of the application's own role."""
+
+    async def login() -> Login:
+        return Login("vivesphere_app", postgres.password)
+
+    engine = open_engine(database, login, application="tests", pool_size=10)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """Transactions: `async with sessions.begin() as session`."""
+    return async_sessionmaker(engine, expire_on_commit=False)

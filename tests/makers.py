@@ -1,0 +1,106 @@
+"""Things with every field filled in, so that a test names only what it is about."""
+
+import secrets
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks.domain.personas import Bot, LabelConfirmation, Persona
+from tasks.domain.policy.finding import Account
+from tasks.domain.policy.gate import Verdict
+from tasks.domain.posts import Draft
+from tasks.store import bots, personas, posts, verdicts
+from tasks.store.access import users
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def a_persona(**given: Any) -> Persona:
+    """A persona."""
+    return Persona(
+        **{"name": "Weather desk", "tone": "plain", "interests": ("weather",), "languages": ("en",), **given}
+    )
+
+
+def a_bot(handle: str = "city_weather", **given: Any) -> Bot:
+    """A disclosed bot, as its file would say."""
+    return Bot(
+        **{
+            "handle": handle,
+            "display_name": "City weather",
+            "description": "Automated by @vive_ops",
+            "operator_handle": "vive_ops",
+            "time_zone": "Europe/Vienna",
+            "automation_label": LabelConfirmation(by="ops@example.org", confirmed_on=date(2026, 11, 1)),
+            "persona": a_persona(),
+            **given,
+        }
+    )
+
+
+def an_account(**given: Any) -> Account:
+    """A disclosed account, as the gate sees it."""
+    return Account(
+        **{
+            "handle": "city_weather",
+            "operator_handle": "vive_ops",
+            "label_confirmed": True,
+            "bio_names_operator": True,
+            **given,
+        }
+    )
+
+
+def a_draft(**given: Any) -> Draft:
+    """A draft with a text of its own."""
+    return Draft(**{"bot": "city_weather", "text": f"Sunny, {secrets.token_hex(8)}", "due_at": NOON, **given})
+
+
+async def stored_bots(session: AsyncSession, count: int = 1, **given: Any) -> list[UUID]:
+    """Active, disclosed bots bot_0, bot_1, ... in the database."""
+    owner = (
+        await session.execute(
+            insert(users).values(username=f"owner-{secrets.token_hex(4)}", password_hash="-").returning(users.c.id)  # noqa: S106
+        )
+    ).scalar_one()
+    persona = (await personas.put(session, [a_persona()]))["Weather desk"]
+    rows = [
+        {
+            "owner_id": owner,
+            "handle": f"bot_{number}",
+            "display_name": f"Bot {number}",
+            "description": "Automated by @vive_ops",
+            "x_user_id": str(1000 + number),
+            "persona_id": persona,
+            "state": "active",
+            "time_zone": "UTC",
+            "posts_per_day_max": 1000,
+            "operator_handle": "vive_ops",
+            "label_confirmed_at": NOON,
+            "label_confirmed_by": "ops@example.org",
+            "bio_checked_at": NOON,
+            "bio_names_operator": True,
+            **given,
+        }
+        for number in range(count)
+    ]
+    found = await session.execute(insert(bots.bots).returning(bots.bots.c.id), rows)
+    return [row.id for row in found]
+
+
+async def stored_posts(
+    session: AsyncSession, bot_id: UUID, count: int = 1, due_in_seconds: float = 0, judged: bool = True, **given: Any
+) -> list[UUID]:
+    """Scheduled posts of one bot, each allowed by the gate."""
+    from tasks.store.base import now
+
+    due_at = await now(session) + timedelta(seconds=due_in_seconds)
+    ids = await posts.new_ids(session, count)
+    drafts = {post_id: (a_draft(**{"due_at": due_at, **given}), bot_id) for post_id in ids}
+    await posts.add(session, drafts, source="api", created_by="tests")
+    if judged:
+        await verdicts.add(session, {(post_id, 1): Verdict(()) for post_id in ids})
+    return list(ids)

@@ -1,0 +1,195 @@
+"""Claims, marks and outcomes on a real Postgres."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from tasks.domain.policy.gate import POLICY_VERSION
+from tasks.domain.posts import NextStep, Outcome, fingerprint
+from tasks.store import attempts, posts, senders
+from tasks.store.attempts import Settled
+from tasks.store.posts import ClaimedPost
+from tests.makers import stored_bots, stored_posts
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+async def a_sender(session: AsyncSession) -> UUID:
+    return await senders.add(session, host="here", boot_id="b", pid_namespace=1, pid=1, start_ticks=1, flow_run_id=None)
+
+
+async def claim(session: AsyncSession, sender: UUID, lease_seconds: float = 8, limit: int = 100) -> list[ClaimedPost]:
+    return list(
+        await posts.claim_due(
+            session,
+            sender,
+            ahead=timedelta(seconds=3),
+            lease=timedelta(seconds=lease_seconds),
+            grace=timedelta(minutes=15),
+            limit=limit,
+        )
+    )
+
+
+async def mark(
+    session: AsyncSession, sender: UUID, claimed: list[ClaimedPost], give_up_seconds: float = 35
+) -> dict[UUID, UUID]:
+    return dict(
+        await attempts.mark(
+            session,
+            sender,
+            [(post, fingerprint(post.text)) for post in claimed],
+            policy_version=POLICY_VERSION,
+            start_within=timedelta(seconds=2),
+            give_up_within=timedelta(seconds=give_up_seconds),
+            lock_timeout_ms=500,
+            statement_timeout_ms=1000,
+        )
+    )
+
+
+async def test_two_senders_never_hold_the_same_post(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await stored_posts(session, (await stored_bots(session))[0], 10)
+    async with sessions.begin() as one, sessions.begin() as other:
+        mine = await claim(one, await a_sender(one), limit=6)
+        theirs = await claim(other, await a_sender(other))
+    assert len(mine) == 6
+    assert len(theirs) == 4
+    assert {post.id for post in mine}.isdisjoint(post.id for post in theirs)
+
+
+async def test_a_claim_comes_back_when_its_lease_ends_or_its_sender_is_proven_dead(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await stored_posts(session, (await stored_bots(session))[0], 2)
+        first, dead, second = await a_sender(session), await a_sender(session), await a_sender(session)
+        assert len(await claim(session, dead, limit=1)) == 1
+        assert len(await claim(session, first, lease_seconds=0, limit=1)) == 1
+    async with sessions.begin() as session:
+        await senders.bury(session, [dead])
+        again = await claim(session, second)
+    assert [post.lease_epoch for post in again] == [2, 2]
+
+
+async def test_a_mark_needs_the_lease_the_revision_and_a_verdict(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        bot = (await stored_bots(session))[0]
+        sender, other = await a_sender(session), await a_sender(session)
+        await stored_posts(session, bot, 3)
+        await stored_posts(session, bot, 1, judged=False)
+        claimed = await claim(session, sender)
+        changed, stolen, *_ = claimed
+        await session.execute(text("UPDATE posts SET revision = 2 WHERE id = :id"), {"id": changed.id})
+        await session.execute(
+            text("UPDATE posts SET lease_sender = :other WHERE id = :id"), {"id": stolen.id, "other": other}
+        )
+    async with sessions.begin() as session:
+        marked = await mark(session, sender, claimed)
+    assert set(marked) == {claimed[2].id}
+
+
+async def test_a_paused_bot_is_neither_claimed_nor_marked(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        bot = (await stored_bots(session))[0]
+        sender = await a_sender(session)
+        await stored_posts(session, bot, 2)
+        claimed = await claim(session, sender, limit=1)
+        await session.execute(text("UPDATE bots SET state = 'paused'"))
+    async with sessions.begin() as session:
+        assert await mark(session, sender, claimed) == {}
+        assert await claim(session, sender) == []
+
+
+@pytest.mark.promise("P1")
+async def test_the_same_text_of_a_bot_is_under_way_once(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        sender = await a_sender(session)
+        await stored_posts(session, (await stored_bots(session))[0], 2, text="The same words")
+        claimed = await claim(session, sender)
+    async with sessions.begin() as session:
+        assert len(await mark(session, sender, claimed)) == 1
+    async with sessions.begin() as session:
+        assert await mark(session, sender, claimed) == {}
+
+
+@pytest.mark.promise("P1")
+async def test_two_marks_of_the_same_text_at_once_let_one_through(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        sender = await a_sender(session)
+        await stored_posts(session, (await stored_bots(session))[0], 2, text="The same words")
+        one, other = await claim(session, sender)
+    first = sessions()
+    assert len(await mark(first, sender, [one])) == 1
+    with pytest.raises(Exception) as raised:  # noqa: B017, PT011  # the lock wait ends in a time-out
+        async with sessions.begin() as session:
+            await mark(session, sender, [other])
+    assert not isinstance(raised.value, AssertionError)
+    await first.commit()
+    await first.close()
+    async with sessions.begin() as session:
+        assert await mark(session, sender, [other]) == {}
+
+
+@pytest.mark.promise("P1")
+async def test_the_database_itself_refuses_a_second_open_attempt(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        sender = await a_sender(session)
+        await stored_posts(session, (await stored_bots(session))[0])
+        claimed = await claim(session, sender)
+        await mark(session, sender, claimed)
+    with pytest.raises(IntegrityError):
+        async with sessions.begin() as session:
+            await session.execute(
+                text(
+                    "INSERT INTO publish_attempts (post_id, bot_id, revision, sender_id, lease_epoch, fingerprint,"
+                    " start_by, give_up_at) SELECT post_id, bot_id, revision, sender_id, 9,"
+                    " decode(repeat('00', 32), 'hex'), start_by, give_up_at FROM publish_attempts"
+                )
+            )
+
+
+async def test_a_late_answer_wins_over_unknown(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        sender = await a_sender(session)
+        [post_id] = await stored_posts(session, (await stored_bots(session))[0])
+        attempt = (await mark(session, sender, await claim(session, sender), give_up_seconds=0))[post_id]
+    async with sessions.begin() as session:
+        assert await attempts.sweep(session) == [post_id]
+        row = await posts.get(session, post_id)
+        assert row is not None
+        assert (row.status, row.reason) == ("unknown", "the sender ended before it wrote down an answer")
+    answer = Settled(attempt, post_id, Outcome("accepted", x_post_id="42"), NextStep("published"))
+    async with sessions.begin() as session:
+        assert await attempts.settle(session, [answer]) == {post_id}
+        assert await attempts.settle(session, [answer]) == set()
+        row = await posts.get(session, post_id)
+        assert row is not None
+        assert (row.status, row.x_post_id) == ("published", "42")
+
+
+async def test_a_post_too_late_expires_with_its_reason(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        bot = (await stored_bots(session))[0]
+        [late] = await stored_posts(session, bot, due_in_seconds=-1000)
+        [fresh] = await stored_posts(session, bot)
+        assert [post.id for post in await claim(session, await a_sender(session))] == [fresh]
+        assert await posts.expire(session, timedelta(minutes=15)) == [late]
+        row = await posts.get(session, late)
+        assert row is not None
+        assert (row.status, row.reason) == ("expired", "too late to be sent")
+
+
+async def test_a_claim_uses_its_index(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await stored_posts(session, (await stored_bots(session))[0], 500, due_in_seconds=86_400)
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await session.execute(
+            text(
+                "EXPLAIN SELECT 1 FROM posts WHERE status IN ('scheduled', 'claimed') AND next_at <= (SELECT app_now())"
+            )
+        )
+        assert "posts_due" in "\n".join(row[0] for row in plan)
