@@ -77,7 +77,10 @@ class LabelConfirmation(_Written):
 
 
 class Bot(_Written):
-    """One bot file: an account, who answers for it, and its persona."""
+    """One bot file: an account, who answers for it, and its persona.
+
+    `app` names the app on X it signs in through; it may be left out where there is one only.
+    """
 
     handle: Handle
     display_name: Annotated[str, Field(min_length=1, max_length=50)]
@@ -86,5 +89,6 @@ class Bot(_Written):
     time_zone: TimeZoneName
     labels: tuple[Label, ...] = ()
     posts_per_day_max: Annotated[int, Field(ge=1, le=2400)] = 48
+    app: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     automation_label: LabelConfirmation | None = None
     persona: Persona

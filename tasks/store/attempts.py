@@ -157,6 +157,18 @@ async def sweep(session: AsyncSession) -> Sequence[UUID]:
     return [row.id for row in await session.execute(_SWEEP)]
 
 
+async def open_of(session: AsyncSession, sender: UUID, post_ids: Sequence[UUID]) -> Mapping[UUID, UUID]:
+    """Attempts of a sender without an outcome, by post id."""
+    found = await session.execute(
+        select(publish_attempts.c.post_id, publish_attempts.c.id).where(
+            publish_attempts.c.sender_id == sender,
+            publish_attempts.c.post_id.in_(post_ids),
+            publish_attempts.c.ended.is_(None),
+        )
+    )
+    return {row.post_id: row.id for row in found}
+
+
 async def of_post(session: AsyncSession, post_id: UUID) -> Sequence[Mapping[str, object]]:
     """Every attempt of a post, oldest first, without the fingerprint."""
     wanted = [column for column in publish_attempts.c if column.name != "fingerprint"]

@@ -1,5 +1,6 @@
 """Apps on X's developer platform, one production app a use case."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -66,7 +67,6 @@ async def get(session: AsyncSession, app_id: UUID) -> AppRow | None:
     return AppRow(**values(row)) if row else None
 
 
-async def by_name(session: AsyncSession, name: str) -> AppRow | None:
-    """One app, or None."""
-    row = (await session.execute(_SELECTED.where(x_apps.c.name == name))).one_or_none()
-    return AppRow(**values(row)) if row else None
+async def list_all(session: AsyncSession) -> Sequence[AppRow]:
+    """Every app, by name."""
+    return [AppRow(**values(row)) for row in await session.execute(_SELECTED.order_by(x_apps.c.name))]

@@ -1,0 +1,59 @@
+"""Who this process is to the kernel, and whether another one is proven dead."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process among all that ever were: a pid comes back, the tick it started at on this boot does not."""
+
+    host: str
+    boot_id: str
+    pid_namespace: int
+    pid: int
+    start_ticks: int
+
+
+def this_process() -> ProcessIdentity:
+    """The identity of the caller."""
+    pid = os.getpid()
+    found = _state_and_ticks(pid)
+    if found is None:
+        raise RuntimeError("/proc does not show this process; senders need Linux with /proc mounted")
+    return ProcessIdentity(socket.gethostname(), _boot_id(), _namespace(), pid, found[1])
+
+
+def proven_dead(other: ProcessIdentity) -> bool:
+    """True only where the kernel says so: another boot, no such pid, another start, or a zombie.
+
+    Judged inside the same pid namespace alone: two containers on one host share the boot and not the pids.
+    """
+    if other.host != socket.gethostname() or other.pid_namespace != _namespace():
+        return False
+    if other.boot_id != _boot_id():
+        return True
+    found = _state_and_ticks(other.pid)
+    return found is None or found[0] == "Z" or found[1] != other.start_ticks
+
+
+def _boot_id() -> str:
+    return (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _namespace() -> int:
+    return (PROC / "self/ns/pid").stat().st_ino
+
+
+def _state_and_ticks(pid: int) -> tuple[str, int] | None:
+    try:
+        line = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name in brackets may hold anything, brackets and blanks too: what follows the last one is regular.
+    state, *rest = line.rpartition(")")[2].split()
+    return state, int(rest[18])

@@ -1,0 +1,112 @@
+"""What one process holds open; the first argument of every operation."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from blocks.postgres.engine import Login, Server, open_engine
+from blocks.vault.client import Vault
+from blocks.vault.kv import Kv
+from blocks.x.client import XClient
+from config.loading import settings
+from config.places import Places
+from config.settings import AppRole
+
+T = TypeVar("T")
+
+# Where the processes of the stack find the database login they share.
+APP_LOGIN_PATH = "postgres/app"
+
+
+@dataclass
+class Connections:
+    """Database, vault and X of one process in one event loop."""
+
+    places: Places
+    server: Server
+    login: Callable[[], Any]
+    engine: AsyncEngine
+    kv: Kv
+    x: XClient
+    _kept: dict[type[Any], Any] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """One short transaction; it commits at the end of the block."""
+        async with async_sessionmaker(self.engine, expire_on_commit=False).begin() as session:
+            yield session
+
+    def kept(self, kind: type[T], make: Callable[[], T]) -> T:
+        """The one `kind` of this process, made at the first call."""
+        if kind not in self._kept:
+            self._kept[kind] = make()
+        return cast(T, self._kept[kind])
+
+    @classmethod
+    @asynccontextmanager
+    async def shared(cls, role: AppRole) -> AsyncIterator["Connections"]:
+        """The connections of this process in this loop, opened by the first who asks and closed by the last."""
+        key = (role, id(asyncio.get_running_loop()))
+        share = _shares.setdefault(key, _Share())
+        share.users += 1
+        try:
+            async with share.opening:
+                if share.connections is None:
+                    share.connections = await share.stack.enter_async_context(open_connections(role))
+            yield share.connections
+        finally:
+            share.users -= 1
+            if share.users == 0:
+                _shares.pop(key, None)
+                await share.stack.aclose()
+
+
+@dataclass
+class _Share:
+    users: int = 0
+    connections: Connections | None = None
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+_shares: dict[tuple[str, int], _Share] = {}
+
+
+@asynccontextmanager
+async def open_connections(role: AppRole, places: Places | None = None) -> AsyncIterator[Connections]:
+    """Open everything as `role` sees it; nothing is asked of the network before it is needed."""
+    places = places or Places(settings())
+    wanted = places.settings
+    vault = Vault.for_role(places, role)
+    kv = Kv(vault, wanted.vault.kv_mount, wanted.vault.readers)
+
+    async def login() -> Login:
+        secret = await asyncio.to_thread(kv.read, APP_LOGIN_PATH)
+        return Login(secret.data["username"], secret.data["password"])
+
+    host, port = places.postgres
+    server = Server(
+        host,
+        port,
+        wanted.postgres.database,
+        tls=wanted.postgres.tls if wanted.postgres.address else "disable",
+        connect_timeout_seconds=wanted.postgres.connect_timeout_seconds,
+    )
+    engine = open_engine(server, login, application=f"vivesphere {role}", pool_size=wanted.postgres.pool_size)
+    x = XClient(
+        places.x,
+        lanes=wanted.posting.lanes,
+        connect_timeout_seconds=wanted.x.connect_timeout_seconds,
+        deadline_seconds=wanted.x.deadline_seconds,
+        ca_file=wanted.x.ca_file,
+    )
+    async with x:
+        try:
+            yield Connections(places, server, login, engine, kv, x)
+        finally:
+            await engine.dispose()
+            await asyncio.to_thread(vault.close)

@@ -1,0 +1,100 @@
+"""Sign-in of people and programs."""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from functools import cache
+from typing import get_args
+from uuid import UUID
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from tasks.connections import Connections
+from tasks.domain.roles import Actor, Role, system
+from tasks.operations import activity
+from tasks.store import access
+
+# Argon2 takes 64 MB a check: without a bound, a flood of sign-ins is a flood of memory.
+_slots: asyncio.Semaphore | None = None
+
+
+def _hasher() -> PasswordHash:
+    return PasswordHash((Argon2Hasher(),))
+
+
+@cache
+def _stand_in() -> str:
+    """A hash that no password fits, checked for names that do not exist: both answers take the same time."""
+    return _hasher().hash(secrets.token_urlsafe(32))
+
+
+async def sign_in(at: Connections, username: str, password: str) -> Actor | None:
+    """The user whom name and password belong to; None for any other pair, and nothing tells which part was wrong."""
+    async with at.transaction() as session:
+        user = await access.user_by_name(session, username)
+    hashed = user.password_hash if user else await asyncio.to_thread(_stand_in)
+    async with _semaphore(at.places.settings.gateway.hashing_slots):
+        right = await asyncio.to_thread(_hasher().verify, password, hashed)
+    found = Actor(user.username, "user", _known(user.roles), user.id) if user and right else None
+    async with at.transaction() as session:
+        actor = found or system("gateway")
+        await activity.note(session, actor, "access.sign_in" if found else "access.refused", username[:100], "security")
+    return found
+
+
+async def by_key(at: Connections, key: str) -> Actor | None:
+    """The program that an API key `<id>:<secret>` belongs to, with its owner's roles; None for any other text."""
+    name, _, secret = key.partition(":")
+    try:
+        key_id = UUID(name)
+    except ValueError:
+        return None
+    async with at.transaction() as session:
+        row = await access.key_by_id(session, key_id)
+    if row is None or not hmac.compare_digest(row.secret_sha256, _digest(secret)):
+        return None
+    return Actor(f"{row.username}/{row.name}", "key", _known(row.roles), row.user_id)
+
+
+async def by_name(at: Connections, username: str) -> Actor | None:
+    """A user as he stands now; None if he is gone or disabled."""
+    async with at.transaction() as session:
+        user = await access.user_by_name(session, username)
+    return Actor(user.username, "user", _known(user.roles), user.id) if user else None
+
+
+async def ensure_admin(at: Connections, username: str, password: str) -> UUID:
+    """Make the first admin, or give the one who stands this password; his roles stay."""
+    hashed = await asyncio.to_thread(_hasher().hash, password)
+    async with at.transaction() as session:
+        user_id = await access.put_user(session, username, hashed, "admin")
+        await activity.note(session, system("up"), "access.admin_set", username, "security")
+    return user_id
+
+
+async def new_key(at: Connections, user_id: UUID, name: str, actor: Actor) -> str:
+    """A new API key `<id>:<secret>`, shown once; an older key of this name ends."""
+    secret = secrets.token_urlsafe(32)
+    async with at.transaction() as session:
+        key_id = await access.replace_key(session, user_id, name, _digest(secret))
+        await activity.note(session, actor, "access.key_made", name, "security", key_id=str(key_id))
+    return f"{key_id}:{secret}"
+
+
+def _semaphore(slots: int) -> asyncio.Semaphore:
+    global _slots
+    if _slots is None:
+        _slots = asyncio.Semaphore(slots)
+    return _slots
+
+
+def _known(roles: Sequence[str]) -> frozenset[Role]:
+    """Roles that this release has; a name it does not know grants nothing."""
+    return frozenset(role for role in get_args(Role) if role in roles)
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

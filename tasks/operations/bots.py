@@ -1,0 +1,128 @@
+"""Bots as people handle them: bring in from files, look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+from tasks.connections import Connections
+from tasks.domain.personas import Bot
+from tasks.domain.roles import Actor
+from tasks.operations import activity
+from tasks.store import bots, personas, x_apps
+from tasks.store.base import now
+from tasks.store.bots import BotRow
+
+
+class NoSuchBotError(LookupError):
+    """There is no bot with this handle."""
+
+
+@dataclass(frozen=True)
+class BotChange:
+    """What an import does to one bot: `fields` holds (as it was, as it will be) by name.
+
+    `refused` where it cannot be done; `reason` says why.
+    """
+
+    handle: str
+    change: Literal["new", "changed", "unchanged", "refused"]
+    fields: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    reason: str | None = None
+
+
+async def bring_in(at: Connections, wanted: Sequence[Bot], actor: Actor, dry_run: bool = False) -> list[BotChange]:
+    """Make the database say what the files say; bots without a file are left alone.
+
+    A label confirmation is taken over with the person's name; it never goes away by an import that is silent of it.
+    """
+    if actor.user_id is None:
+        raise PermissionError("bots belong to a user: sign in as one")
+    async with at.transaction() as session:
+        standing = await bots.by_handles(session, [bot.handle for bot in wanted], lock=True)
+        spoken = {persona.name: persona for persona in await personas.list_all(session)}
+        apps = {app.name: app for app in await x_apps.list_all(session)}
+        only = next(iter(apps.values())) if len(apps) == 1 else None
+        changes = []
+        for bot in wanted:
+            row = standing.get(bot.handle.lower())
+            app = apps.get(bot.app) if bot.app else only
+            changes.append(_compare(bot, row, app.id if app else None, spoken.get(bot.persona.name) != bot.persona))
+        changes = _refuse_what_cannot_be(wanted, changes, apps)
+        if dry_run:
+            return changes
+        going = [(bot, change) for bot, change in zip(wanted, changes, strict=True) if change.change != "refused"]
+        persona_ids = await personas.put(session, list({bot.persona.name: bot.persona for bot, _ in going}.values()))
+        confirmed_at = await now(session)
+        for bot, change in going:
+            app = apps.get(bot.app) if bot.app else only
+            values = {**_values(bot), "persona_id": persona_ids[bot.persona.name], "x_app_id": app.id if app else None}
+            row = standing.get(bot.handle.lower())
+            if bot.automation_label and (row is None or row.label_confirmed_by != bot.automation_label.by):
+                values |= {"label_confirmed_at": confirmed_at, "label_confirmed_by": bot.automation_label.by}
+            if row is None:
+                await bots.add(session, [{**values, "owner_id": actor.user_id}])
+            elif change.change == "changed":
+                await bots.change(session, row.id, **values)
+            if change.change != "unchanged":
+                await activity.note(session, actor, f"bots.{change.change}", bot.handle, fields=sorted(change.fields))
+    return changes
+
+
+async def list_all(at: Connections, state: str | None = None, label: str | None = None) -> Sequence[BotRow]:
+    """Bots by handle."""
+    async with at.transaction() as session:
+        return await bots.list_all(session, state, label)
+
+
+async def get(at: Connections, handle: str) -> BotRow:
+    """One bot; raises NoSuchBotError."""
+    async with at.transaction() as session:
+        found = await bots.by_handles(session, [handle])
+    if not found:
+        raise NoSuchBotError(handle)
+    return found[handle.lower()]
+
+
+def _values(bot: Bot) -> dict[str, Any]:
+    return {
+        "handle": bot.handle,
+        "display_name": bot.display_name,
+        "description": bot.description,
+        "time_zone": bot.time_zone,
+        "posts_per_day_max": bot.posts_per_day_max,
+        "labels": list(bot.labels),
+        "operator_handle": bot.operator_handle,
+    }
+
+
+def _compare(bot: Bot, row: BotRow | None, app_id: UUID | None, persona_differs: bool) -> BotChange:
+    wanted = {**_values(bot), "persona": bot.persona.name, "x_app_id": app_id}
+    if bot.automation_label:
+        wanted["label_confirmed_by"] = bot.automation_label.by
+    if row is None:
+        return BotChange(bot.handle, "new", {name: (None, value) for name, value in wanted.items()})
+    differs = {name: (getattr(row, name), value) for name, value in wanted.items() if getattr(row, name) != value}
+    if persona_differs:
+        differs["persona"] = (row.persona, f"{bot.persona.name} (rewritten)")
+    return BotChange(bot.handle, "changed" if differs else "unchanged", differs)
+
+
+def _refuse_what_cannot_be(
+    wanted: Sequence[Bot], changes: Sequence[BotChange], apps: Mapping[str, Any]
+) -> list[BotChange]:
+    """One handle twice, one persona name with two meanings, or an app that nobody knows."""
+    seen: set[str] = set()
+    voices = {bot.persona.name: bot.persona for bot in wanted}
+    found = []
+    for bot, change in zip(wanted, changes, strict=True):
+        reason = None
+        if bot.handle.lower() in seen:
+            reason = f"@{bot.handle} stands twice in this import"
+        elif voices[bot.persona.name] != bot.persona:
+            reason = f"persona '{bot.persona.name}' is written in two ways in this import; give one another name"
+        elif bot.app and bot.app not in apps:
+            reason = f"there is no app '{bot.app}'; `vivesphere apps list` shows them all"
+        seen.add(bot.handle.lower())
+        found.append(BotChange(bot.handle, "refused", {}, reason) if reason else change)
+    return found

@@ -1,0 +1,165 @@
+"""Consent: an account's owner grants us access on X, and comes back with a code that becomes tokens."""
+
+import asyncio
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from blocks.vault.errors import Missing
+from blocks.x import oauth
+from blocks.x.oauth import OAuthApp, Tokens
+from tasks.connections import Connections
+from tasks.domain.roles import Actor
+from tasks.operations import activity
+from tasks.operations.bots import NoSuchBotError
+from tasks.operations.credentials import access_path, client_path, refresh_path
+from tasks.store import base, bots, consents, credentials, x_apps
+from tasks.store.bots import BotRow
+from tasks.store.x_apps import AppRow
+
+SCOPES = ("tweet.read", "tweet.write", "users.read", "offline.access")
+
+
+class ConsentError(RuntimeError):
+    """An account cannot be connected; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ConsentLink:
+    """Where the owner of an account grants access; good for a while and for one use."""
+
+    handle: str
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Connected:
+    """An account that is connected; `bio_names_operator` is what the gate asks for."""
+
+    handle: str
+    x_user_id: str
+    bio_names_operator: bool
+
+
+async def start(at: Connections, handle: str, actor: Actor) -> ConsentLink:
+    """Open a consent and say where its page is; the verifier waits in the vault."""
+    lifetime = timedelta(seconds=at.places.settings.onboarding.state_seconds)
+    state = secrets.token_urlsafe(32)
+    verifier = oauth.new_verifier()
+    async with at.transaction() as session:
+        bot, app = await _bot_and_app(session, handle)
+        consent_id = await consents.add(session, bot.id, _digest(state), lifetime)
+        expires_at = await base.now(session) + lifetime
+        await activity.note(session, actor, "consent.start", bot.handle, category="security", app=app.name)
+    await asyncio.to_thread(at.kv.write, _verifier_path(consent_id), {"verifier": verifier.get_secret_value()}, 0)
+    url = oauth.authorize_url(
+        at.places.x_authorize,
+        client_id=app.client_id,
+        redirect_uri=app.redirect_uri,
+        scopes=SCOPES,
+        state=state,
+        challenge=oauth.challenge_of(verifier),
+    )
+    return ConsentLink(bot.handle, url, expires_at)
+
+
+async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> Connected:
+    """Turn the code that X gave the owner into tokens in the vault, and let the bot speak."""
+    async with at.transaction() as session:
+        used = await consents.use(session, _digest(state))
+        if used is None:
+            raise ConsentError(
+                "this sign-in link is unknown, used or too old: start again with `vivesphere bots login`"
+            )
+        consent_id, bot_id = used
+        bot = await bots.get(session, bot_id)
+        if bot is None:
+            raise ConsentError("the bot of this sign-in link is gone")
+        bot, app = await _bot_and_app(session, bot.handle)
+    try:
+        secret = await asyncio.to_thread(at.kv.read, _verifier_path(consent_id))
+        client = await asyncio.to_thread(at.kv.read, client_path(app.id))
+    except Missing as error:
+        raise ConsentError(f"the vault does not hold what signing in takes: {error}") from error
+    client_secret = client.data.get("client_secret")
+    tokens = await oauth.exchange_code(
+        at.x.caller,
+        OAuthApp(app.client_id, SecretStr(client_secret) if client_secret else None),
+        code=code,
+        verifier=SecretStr(secret.data["verifier"]),
+        redirect_uri=app.redirect_uri,
+    )
+    await asyncio.to_thread(at.kv.delete, _verifier_path(consent_id))
+    user = (await at.x.me(tokens.access_token)).data
+    if (user.username or "").lower() != bot.handle.lower():
+        raise ConsentError(f"@{user.username} signed in where @{bot.handle} was asked for: sign in as @{bot.handle}")
+    versions = await _keep(at, bot.id, tokens)
+    named = f"@{bot.operator_handle}".lower() in (user.description or "").lower()
+    async with at.transaction() as session:
+        instant = await base.now(session)
+        for kind, path, expires_at in (
+            ("x_user_access", access_path(bot.id), tokens.expires_at),
+            ("x_user_refresh", refresh_path(bot.id), None),
+        ):
+            if path in versions:
+                await credentials.put(
+                    session,
+                    kind=kind,
+                    vault_path=path,
+                    version=versions[path],
+                    issued_at=instant,
+                    expires_at=expires_at,
+                    bot_id=bot.id,
+                    scopes=tuple(sorted(tokens.scopes or SCOPES)),
+                )
+        await bots.change(
+            session,
+            bot.id,
+            state="active" if bot.state == "needs_login" else bot.state,
+            x_user_id=user.id,
+            bio_checked_at=instant,
+            bio_names_operator=named,
+        )
+        await activity.note(session, actor, "consent.finish", bot.handle, category="security", x_user_id=user.id)
+    return Connected(bot.handle, user.id, named)
+
+
+async def _keep(at: Connections, bot_id: UUID, tokens: Tokens) -> dict[str, int]:
+    """Write a new token family to the vault: version by path. The refresh token goes first, it cannot be had again."""
+    attempt = secrets.token_hex(16)
+    issued = {"expires_at": tokens.expires_at.isoformat(), "attempt_id": attempt}
+    versions = {}
+    if tokens.refresh_token is not None:
+        data = {"refresh_token": tokens.refresh_token.get_secret_value(), "attempt_id": attempt}
+        versions[refresh_path(bot_id)] = await asyncio.to_thread(at.kv.write, refresh_path(bot_id), data, None)
+    data = {"access_token": tokens.access_token.get_secret_value(), **issued}
+    versions[access_path(bot_id)] = await asyncio.to_thread(at.kv.write, access_path(bot_id), data, None)
+    return versions
+
+
+async def _bot_and_app(session: AsyncSession, handle: str) -> tuple[BotRow, AppRow]:
+    found = await bots.by_handles(session, [handle])
+    if not found:
+        raise NoSuchBotError(handle)
+    bot = found[handle.lower()]
+    app = await x_apps.get(session, bot.x_app_id) if bot.x_app_id else None
+    if app is None:
+        raise ConsentError(
+            f"@{bot.handle} has no app on X to sign in through: add one with `vivesphere apps add`, "
+            "name it as `app` in the bot's file and import the file again"
+        )
+    return bot, app
+
+
+def _digest(state: str) -> bytes:
+    return hashlib.sha256(state.encode()).digest()
+
+
+def _verifier_path(consent_id: UUID) -> str:
+    return f"consents/{consent_id}"

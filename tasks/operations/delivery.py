@@ -1,0 +1,283 @@
+"""Publishing: a window of time in which one sender claims what falls due and sends it."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from blocks.process import ProcessIdentity, proven_dead, this_process
+from tasks.connections import Connections
+from tasks.domain import clock
+from tasks.domain.policy import gate
+from tasks.domain.policy.finding import Case
+from tasks.domain.posts import Draft
+from tasks.operations.credentials import AccessToken, Unusable, access_tokens
+from tasks.operations.outbox import PASSING, Outbox, Sent, ticks
+from tasks.operations.posts import account_of
+from tasks.store import attempts, base, bots, posts, senders, verdicts
+from tasks.store.posts import DUE_CHANNEL, ClaimedPost
+
+log = logging.getLogger("vivesphere.debug")
+
+# A successor that missed this many beats is no successor.
+BEATS_MISSED = 3
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Posts taken together: what the page of a run shows. The posts themselves stay with the sender."""
+
+    sender: UUID
+    number: int
+    posts: int
+    first_due_at: datetime
+    last_due_at: datetime
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of the posts of one claim."""
+
+    claim: Claim
+    sent: tuple[Sent, ...]
+
+
+@dataclass
+class Window:
+    """One sender at work. Iterate to get claims; hand each to `publish` by way of `sending`."""
+
+    at: Connections
+    sender: UUID
+    outbox: Outbox
+    seconds: float
+    extends: bool
+    results: list[Published] = field(default_factory=list)
+    _numbers: Any = field(default_factory=lambda: count(1))
+    _held: dict[int, "list[asyncio.Future[Sent]]"] = field(default_factory=dict)
+    _sending: set["asyncio.Task[Published]"] = field(default_factory=set)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def sending(self, work: Coroutine[Any, Any, Published]) -> None:
+        """Let one claim be published while the next ones are taken."""
+        task = asyncio.create_task(work)
+        self._sending.add(task)
+        task.add_done_callback(self._note)
+
+    def _note(self, task: "asyncio.Task[Published]") -> None:
+        self._sending.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            self.results.append(task.result())
+
+    async def __aiter__(self) -> AsyncIterator[Claim]:
+        """Claims that hold posts, until the window ends and, where it may, until a successor is there."""
+        end = ticks() + self.seconds
+        poll = self.at.places.settings.posting.poll_seconds
+        while ticks() < end or (self.extends and not await self._has_successor()):
+            self._woken.clear()
+            claim = await self._claim()
+            if claim is not None:
+                yield claim
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), poll)
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    async def publish(self, claim: Claim) -> Published:
+        """Wait until every post of a claim was sent and its outcome is written down."""
+        return Published(claim, tuple(await asyncio.gather(*self._held.pop(claim.number))))
+
+    async def _claim(self) -> Claim | None:
+        settings = self.at.places.settings.posting
+        try:
+            async with self.at.transaction() as session:
+                reading = self.outbox.clock = await _read_clock(session)
+                claimed = await posts.claim_due(
+                    session,
+                    self.sender,
+                    ahead=timedelta(seconds=settings.ahead_seconds),
+                    lease=timedelta(seconds=settings.lease_seconds),
+                    grace=timedelta(seconds=settings.misfire_grace_seconds),
+                    limit=settings.batch,
+                )
+            if not claimed:
+                return None
+            allowed = await self._judged(claimed)
+            tokens = await access_tokens(self.at, {post.bot_id for post in allowed}, reading.instant)
+        except PASSING as error:
+            log.warning("nothing was claimed: %s", error)
+            return None
+        ready = [(post, token) for post in allowed if isinstance(token := tokens[post.bot_id], AccessToken)]
+        await self._put_off([(post, tokens[post.bot_id]) for post in allowed])
+        if not ready:
+            return None
+        number: int = next(self._numbers)
+        self._held[number] = [self.outbox.put(post, token) for post, token in ready]
+        return Claim(self.sender, number, len(ready), ready[0][0].due_at, ready[-1][0].due_at)
+
+    async def _judged(self, claimed: Sequence[ClaimedPost]) -> list[ClaimedPost]:
+        """The posts that the gate of this release lets pass; one judged by an older policy is judged anew."""
+        async with self.at.transaction() as session:
+            known = await verdicts.judged(session, [post.id for post in claimed], gate.POLICY_VERSION)
+            new = [post for post in claimed if (post.id, post.revision) not in known]
+            if not new:
+                return list(claimed)
+            accounts = await bots.by_handles(session, [post.handle for post in new])
+            found = {
+                (post.id, post.revision): gate.judge(Case(_draft(post), account_of(accounts[post.handle.lower()])))
+                for post in new
+            }
+            await verdicts.add(session, found)
+            refused = {post_id: verdict for (post_id, _), verdict in found.items() if not verdict.allowed}
+            for post_id, verdict in refused.items():
+                reason = "; ".join(f"{finding.rule}: {finding.evidence}" for finding in verdict.findings)
+                await posts.refuse_claimed(session, self.sender, [post_id], reason)
+        return [post for post in claimed if post.id not in refused]
+
+    async def _put_off(self, found: Sequence[tuple[ClaimedPost, AccessToken | Unusable]]) -> None:
+        """Give back the posts of bots that have no token now; their bots are asked to sign in where that helps."""
+        without = [(post, token) for post, token in found if isinstance(token, Unusable)]
+        if not without:
+            return
+        wait = timedelta(seconds=self.at.places.settings.posting.retry_seconds)
+        async with self.at.transaction() as session:
+            for reason in {token.reason for _, token in without}:
+                ids = [post.id for post, token in without if token.reason == reason]
+                await posts.give_back(session, self.sender, ids, reason, wait)
+            signed_out = [post.bot_id for post, token in without if token.needs_login]
+            for handle in await bots.lose_login(session, signed_out):
+                log.warning("@%s needs to sign in: its posts wait", handle)
+
+    async def _has_successor(self) -> bool:
+        beat = self.at.places.settings.posting.beat_seconds
+        try:
+            async with self.at.transaction() as session:
+                return await senders.has_successor(session, self.sender, timedelta(seconds=BEATS_MISSED * beat))
+        except PASSING:
+            return False
+
+    async def beat(self) -> None:
+        """Say again and again that this sender is alive, hold on to its claims, and bury those proven dead."""
+        settings = self.at.places.settings.posting
+        lease = timedelta(seconds=settings.lease_seconds)
+        while True:
+            try:
+                async with self.at.transaction() as session:
+                    await senders.beat(session, self.sender)
+                    await posts.renew_leases(session, self.sender, lease)
+                    others = await senders.said_to_be_alive(session, this_process().host)
+                dead = [row.id for row in others if proven_dead(_identity(row))]
+                if dead:
+                    async with self.at.transaction() as session:
+                        await senders.bury(session, dead)
+                    self._woken.set()
+            except PASSING as error:
+                log.warning("no heartbeat: %s", error)
+            await asyncio.sleep(settings.beat_seconds)
+
+    async def listen(self) -> None:
+        """Wake up when a post is scheduled; without this a run still looks every `poll_seconds`."""
+        while True:
+            with suppress(psycopg.Error, *PASSING):
+                connection = await self.at.server.connect(await self.at.login(), "vivesphere listener", autocommit=True)
+                async with connection:
+                    await connection.execute(f"LISTEN {DUE_CHANNEL}")
+                    async for _ in connection.notifies():
+                        self._woken.set()
+            await asyncio.sleep(self.at.places.settings.posting.beat_seconds)
+
+
+class _Windows(dict[UUID, Window]):
+    """The windows that are open in this process, by sender."""
+
+
+async def publish(at: Connections, claim: Claim) -> Published:
+    """Send the posts held under one claim of this process, each at its due instant."""
+    return await at.kept(_Windows, _Windows)[claim.sender].publish(claim)
+
+
+@asynccontextmanager
+async def open_window(at: Connections, seconds: float | None, flow_run_id: UUID | None = None) -> AsyncIterator[Window]:
+    """Register a sender and let it work; without `seconds` it serves the window of the settings and then goes on
+    until a successor beats."""
+    me = this_process()
+    async with at.transaction() as session:
+        reading = await _read_clock(session)
+        sender = await senders.add(
+            session,
+            host=me.host,
+            boot_id=me.boot_id,
+            pid_namespace=me.pid_namespace,
+            pid=me.pid,
+            start_ticks=me.start_ticks,
+            flow_run_id=flow_run_id,
+        )
+    async with Outbox(at, sender, reading) as outbox:
+        length = at.places.settings.posting.window_seconds if seconds is None else seconds
+        window = Window(at, sender, outbox, length, extends=seconds is None)
+        windows = at.kept(_Windows, _Windows)
+        windows[sender] = window
+        beside = [asyncio.create_task(work) for work in (window.beat(), window.listen())]
+        try:
+            yield window
+        finally:
+            del windows[sender]
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            with suppress(*PASSING):
+                async with at.transaction() as session:
+                    await senders.close(session, sender)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a look at overdue rows changed."""
+
+    unknown: Sequence[UUID]
+    expired: Sequence[UUID]
+
+
+async def sweep(at: Connections) -> Swept:
+    """Attempts past their time become unknown, posts past theirs expire; nothing is sent again."""
+    grace = timedelta(seconds=at.places.settings.posting.misfire_grace_seconds)
+    async with at.transaction() as session:
+        unknown = await attempts.sweep(session)
+    async with at.transaction() as session:
+        return Swept(unknown, await posts.expire(session, grace))
+
+
+def summary(results: Sequence[Published]) -> Counter[str]:
+    """How many posts ended in each status."""
+    return Counter(sent.status for published in results for sent in published.sent)
+
+
+async def _read_clock(session: AsyncSession) -> clock.Reading:
+    before = ticks()
+    now = await base.now(session)
+    middle = (before + ticks()) / 2
+    return clock.Reading(now, middle, await base.rate(session))
+
+
+def _draft(post: ClaimedPost) -> Draft:
+    return Draft(
+        bot=post.handle,
+        text=post.text,
+        due_at=post.due_at,
+        reply_to_x_post_id=post.reply_to_x_post_id,
+        quote_x_post_id=post.quote_x_post_id,
+        made_with_ai=post.made_with_ai,
+        paid_partnership=post.paid_partnership,
+    )
+
+
+def _identity(row: senders.SenderRow) -> ProcessIdentity:
+    return ProcessIdentity(row.host, row.boot_id, row.pid_namespace, row.pid, row.start_ticks)

@@ -1,0 +1,339 @@
+"""The outbox of one sender: takes claimed posts, marks each, sends it at its instant, writes down what came of it."""
+
+import asyncio
+import heapq
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from blocks.vault.errors import VaultError
+from blocks.x.errors import NoAnswer, NotSent, Throttled, Unauthorized, XError
+from blocks.x.wire import CreatePost, CreateReply
+from tasks.connections import Connections
+from tasks.domain import clock
+from tasks.domain.policy.gate import POLICY_VERSION
+from tasks.domain.posts import Ended, NextStep, Outcome, after_attempt, fingerprint, traceparent
+from tasks.operations.credentials import AccessToken, AccessTokens
+from tasks.store import attempts, bots, posts
+from tasks.store.attempts import Settled
+from tasks.store.posts import ClaimedPost
+
+log = logging.getLogger("vivesphere.debug")
+
+# What may pass by itself: the database is away, or a lock was held too long.
+PASSING = (DBAPIError, PoolTimeoutError, OSError, VaultError)
+RETRY_FIRST_SECONDS, RETRY_MOST_SECONDS = 0.05, 2.0
+# A mark costs a commit: while lanes come free one by one, wait this long for some more of them.
+GATHER_SECONDS = 0.004
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of one claimed post, for the pages and logs people read."""
+
+    post_id: UUID
+    handle: str
+    due_at: datetime
+    status: str
+    reason: str | None = None
+    x_post_id: str | None = None
+    first_byte_at: datetime | None = None
+
+    @property
+    def lateness_seconds(self) -> float | None:
+        """First byte at X minus planned instant; None where nothing was sent."""
+        return (self.first_byte_at - self.due_at).total_seconds() if self.first_byte_at else None
+
+
+@dataclass(order=True)
+class _Waiting:
+    due_ticks: float
+    order: int
+    post: ClaimedPost = field(compare=False)
+    token: AccessToken = field(compare=False)
+    result: "asyncio.Future[Sent]" = field(compare=False)
+
+
+def ticks() -> float:
+    """Seconds of the clock that runs on while the machine sleeps; the others stand still then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Outbox:
+    """One sender's way out; `async with` it, and `put` what was claimed."""
+
+    def __init__(self, at: Connections, sender: UUID, reading: clock.Reading) -> None:
+        self._at = at
+        self._settings = at.places.settings.posting
+        self._sender = sender
+        self._waiting: list[_Waiting] = []
+        self._order = count()
+        self._lanes_free = self._settings.lanes
+        self._changed = asyncio.Event()
+        self._answered: list[tuple[Settled, _Waiting]] = []
+        self._has_answers = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self.clock = reading
+
+    async def __aenter__(self) -> "Outbox":
+        self._start(self._pump())
+        self._start(self._write_down())
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    @property
+    def busy(self) -> bool:
+        """True while a post waits, is under way, or has an answer that is not written down."""
+        return bool(self._waiting or self._answered) or self._lanes_free < self._settings.lanes
+
+    def put(self, post: ClaimedPost, token: AccessToken) -> "asyncio.Future[Sent]":
+        """Take one post; the future ends when its outcome is committed, or when it was given back."""
+        result: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
+        due = max(post.next_at, post.due_at)
+        heapq.heappush(self._waiting, _Waiting(self.clock.ticks_at(due), next(self._order), post, token, result))
+        self._changed.set()
+        return result
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """A defect of ours must not leave a run waiting for ever: everything that waits fails with it."""
+        self._running.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("the outbox broke", exc_info=error)
+        for waiting in [*self._waiting, *(waiting for _, waiting in self._answered)]:
+            if not waiting.result.done():
+                waiting.result.set_exception(error)
+
+    async def _pump(self) -> None:
+        span = self._settings.mark_span_seconds
+        while True:
+            batch = await self._gather(span)
+            began = ticks()
+            marked = await self._mark(batch)
+            for waiting in batch:
+                if waiting.post.id in marked:
+                    self._start(
+                        self._send(waiting, marked[waiting.post.id], began + self._settings.start_within_seconds)
+                    )
+                else:
+                    self._lanes_free += 1
+            await self._give_back([waiting for waiting in batch if waiting.post.id not in marked])
+
+    async def _gather(self, span: float) -> list[_Waiting]:
+        """The next posts due within `span`, never more than there are free lanes, whose lanes are then taken."""
+        while True:
+            self._changed.clear()
+            due = self._waiting[0].due_ticks - span - ticks() if self._waiting else None
+            if due is not None and due <= 0 and self._lanes_free:
+                break
+            # Without a lane the next change is an answer; with one it is the next instant, or a new post.
+            patience = due if due is not None and due > 0 else None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), patience)
+        if self._lanes_free < min(self._due_soon(span), self._settings.lanes // 4):
+            await asyncio.sleep(GATHER_SECONDS)
+        before = ticks() + span
+        batch: list[_Waiting] = []
+        while self._waiting and len(batch) < self._lanes_free and self._waiting[0].due_ticks <= before:
+            batch.append(heapq.heappop(self._waiting))
+        self._lanes_free -= len(batch)
+        return batch
+
+    def _due_soon(self, span: float) -> int:
+        before = ticks() + span
+        return sum(1 for waiting in self._waiting[: self._settings.lanes] if waiting.due_ticks <= before)
+
+    async def _mark(self, batch: Sequence[_Waiting]) -> dict[UUID, UUID]:
+        """Attempt ids by post id. Without an acknowledged commit nothing is marked, and so nothing is sent."""
+        wanted = [(waiting.post, fingerprint(waiting.post.text)) for waiting in batch]
+        database = self._at.places.settings.postgres
+        for pause in _pauses():
+            try:
+                async with self._at.transaction() as session:
+                    return dict(
+                        await attempts.mark(
+                            session,
+                            self._sender,
+                            wanted,
+                            policy_version=POLICY_VERSION,
+                            start_within=timedelta(seconds=self._settings.start_within_seconds),
+                            give_up_within=timedelta(seconds=self._settings.give_up_seconds),
+                            lock_timeout_ms=database.lock_timeout_ms,
+                            statement_timeout_ms=database.statement_timeout_ms,
+                        )
+                    )
+            except IntegrityError:
+                # The same text of a bot was marked elsewhere at this very moment: the next look sees it.
+                continue
+            except PASSING as error:
+                log.warning("posts were not marked, and so not sent: %s", error)
+                await asyncio.sleep(pause)
+                if await self._forget_lost_marks(batch):
+                    return {}
+        return {}
+
+    async def _forget_lost_marks(self, batch: Sequence[_Waiting]) -> bool:
+        """A commit whose acknowledgement was lost may stand: those attempts were never sent, and are said so.
+
+        True where such were found.
+        """
+        try:
+            async with self._at.transaction() as session:
+                found = await attempts.open_of(session, self._sender, [waiting.post.id for waiting in batch])
+                outcome = Outcome("not_sent", problem="mark-not-acknowledged")
+                step = NextStep("scheduled", outcome.problem)
+                await attempts.settle(
+                    session, [Settled(attempt, post, outcome, step) for post, attempt in found.items()]
+                )
+                return bool(found)
+        except PASSING:
+            return False
+
+    async def _give_back(self, left: Sequence[_Waiting]) -> None:
+        """Posts that were not marked: cancelled, edited, stopped or taken over meanwhile, or a twin is under way."""
+        if not left:
+            return
+        with suppress(*PASSING):  # the lease ends by itself
+            async with self._at.transaction() as session:
+                await posts.give_back(
+                    session,
+                    self._sender,
+                    [waiting.post.id for waiting in left],
+                    "the same text of this bot has no known outcome yet",
+                    timedelta(seconds=self._settings.retry_seconds),
+                )
+        for waiting in left:
+            if not waiting.result.done():
+                post = waiting.post
+                waiting.result.set_result(Sent(post.id, post.handle, post.due_at, "not marked"))
+
+    async def _send(self, waiting: _Waiting, attempt_id: UUID, start_by_ticks: float) -> None:
+        post = waiting.post
+        if (early := waiting.due_ticks - ticks()) > 0:
+            await asyncio.sleep(early)
+
+        def latch() -> None:
+            if ticks() >= start_by_ticks:
+                raise TimeoutError("the start was missed")
+
+        try:
+            outcome = await self._create(post, waiting.token, attempt_id, latch)
+        finally:
+            self._lanes_free += 1
+            self._changed.set()
+        if outcome.ended == "unauthorized":
+            self._at.kept(AccessTokens, AccessTokens).forget(post.bot_id)
+        step = after_attempt(
+            outcome,
+            post.attempts + 1,
+            self._settings.attempts_max,
+            self.clock.instant_at(ticks()),
+            timedelta(seconds=self._settings.retry_seconds),
+        )
+        self._answered.append((Settled(attempt_id, post.id, outcome, step), waiting))
+        self._has_answers.set()
+
+    async def _create(
+        self, post: ClaimedPost, token: AccessToken, attempt_id: UUID, latch: Callable[[], None]
+    ) -> Outcome:
+        wanted = CreatePost(
+            text=post.text,
+            quote_tweet_id=post.quote_x_post_id,
+            reply=CreateReply(in_reply_to_tweet_id=post.reply_to_x_post_id) if post.reply_to_x_post_id else None,
+            reply_settings=post.reply_settings,
+            made_with_ai=post.made_with_ai or None,
+            paid_partnership=post.paid_partnership or None,
+        )
+        try:
+            answer = await self._at.x.create_post(token.value, wanted, latch=latch, traceparent=traceparent(attempt_id))
+        except XError as error:
+            return Outcome(
+                _ended(error),
+                first_byte_at=self._by_our_clock(error.first_byte_at),
+                http_status=error.status,
+                problem=error.problem,
+                detail=error.detail,
+                retry_at=error.retry_at,
+            )
+        return Outcome(
+            "accepted",
+            first_byte_at=self._by_our_clock(answer.first_byte_at),
+            x_post_id=answer.data.id,
+            http_status=answer.status,
+        )
+
+    def _by_our_clock(self, instant: datetime | None) -> datetime | None:
+        """An instant of this machine's wall clock in terms of app_now()."""
+        if instant is None:
+            return None
+        return self.clock.instant_at(ticks() - (time.time() - instant.timestamp()))
+
+    async def _write_down(self) -> None:
+        """Outcomes in batches: what came in while the last batch was written goes with the next."""
+        while True:
+            await self._has_answers.wait()
+            self._has_answers.clear()
+            batch = list(self._answered)
+            await self._settle(batch)
+            del self._answered[: len(batch)]
+            for settled, waiting in batch:
+                if not waiting.result.done():
+                    waiting.result.set_result(_sent(settled, waiting.post))
+
+    async def _settle(self, batch: Sequence[tuple[Settled, _Waiting]]) -> None:
+        signed_out = [waiting.post.bot_id for settled, waiting in batch if settled.outcome.ended == "unauthorized"]
+        for pause in _pauses(endless=True):
+            try:
+                async with self._at.transaction() as session:
+                    await attempts.settle(session, [settled for settled, _ in batch])
+                    if signed_out:
+                        await bots.lose_login(session, signed_out)
+                return
+            except PASSING as error:
+                log.warning("outcomes of %d posts wait for the database: %s", len(batch), error)
+                await asyncio.sleep(pause)
+
+
+def _pauses(endless: bool = False) -> Iterator[float]:
+    """Growing waits between tries; five of them unless `endless`."""
+    pause = RETRY_FIRST_SECONDS
+    tries = count() if endless else range(5)
+    for _ in tries:
+        yield pause
+        pause = min(pause * 2, RETRY_MOST_SECONDS)
+
+
+def _ended(error: XError) -> Ended:
+    match error:
+        case NotSent():
+            return "not_sent"
+        case NoAnswer():
+            return "unknown"
+        case Throttled():
+            return "throttled"
+        case Unauthorized():
+            return "unauthorized"
+    return "refused" if error.outcome_known else "unknown"
+
+
+def _sent(settled: Settled, post: ClaimedPost) -> Sent:
+    outcome, step = settled.outcome, settled.next_step
+    said = " ".join(part for part in (step.reason, outcome.detail) if part)
+    return Sent(post.id, post.handle, post.due_at, step.status, said or None, outcome.x_post_id, outcome.first_byte_at)

@@ -1,0 +1,188 @@
+"""Posts as people handle them: schedule, look, cancel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from tasks.connections import Connections
+from tasks.domain.policy import gate
+from tasks.domain.policy.finding import Account, Case
+from tasks.domain.policy.gate import Verdict
+from tasks.domain.posts import Draft
+from tasks.domain.roles import Actor
+from tasks.operations import activity
+from tasks.store import attempts, base, bots, posts, verdicts
+from tasks.store.bots import BotRow
+from tasks.store.posts import PostRow
+
+Source = Literal["cli", "csv", "api", "demo"]
+
+
+class NoSuchPostError(LookupError):
+    """There is no post with this id."""
+
+
+class TooLateError(RuntimeError):
+    """The post is past the point where it can be cancelled; `status` says where it is."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the post is {status}; only a post that is not on its way yet can be cancelled")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one draft, in the place of the draft.
+
+    `scheduled`: it stands now (with `dry_run`: it would). `unchanged`: the same one stood already. `conflict`: its
+    external id belongs to a post that says something else. `refused`: `reasons` name rule and evidence.
+    """
+
+    result: Literal["scheduled", "unchanged", "conflict", "refused"]
+    post_id: UUID | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PostHistory:
+    """A post with every verdict and every attempt."""
+
+    post: PostRow
+    verdicts: Sequence[Mapping[str, Any]]
+    attempts: Sequence[Mapping[str, Any]]
+
+
+def account_of(bot: BotRow) -> Account:
+    """What the gate looks at of a bot."""
+    return Account(
+        handle=bot.handle,
+        operator_handle=bot.operator_handle,
+        label_confirmed=bot.label_confirmed_at is not None,
+        bio_names_operator=bot.bio_names_operator,
+    )
+
+
+async def schedule(
+    at: Connections, drafts: Sequence[Draft], actor: Actor, source: Source, dry_run: bool = False
+) -> list[Receipt]:
+    """Gate and store a batch; a refused draft names its rule and stops no other."""
+    async with at.transaction() as session:
+        known = await bots.by_handles(session, [draft.bot for draft in drafts])
+        too_old = await base.now(session) - timedelta(seconds=at.places.settings.posting.misfire_grace_seconds)
+        judged = [_judge(draft, known.get(draft.bot.lower()), too_old) for draft in drafts]
+        receipts = [_refusal(verdict) for verdict in judged]
+        open_at = [place for place, receipt in enumerate(receipts) if receipt is None]
+        standing = await posts.by_external_ids(session, _external_ids(drafts, open_at, known))
+        fresh: list[int] = []
+        first: dict[tuple[UUID, str], int] = {}
+        for place in open_at:
+            draft, bot = drafts[place], known[drafts[place].bot.lower()]
+            key = (bot.id, draft.external_id) if draft.external_id else None
+            if key and key in standing:
+                receipts[place] = _compare(draft, standing[key])
+            elif key and key in first:
+                same = drafts[first[key]] == draft
+                reason = f"external id {draft.external_id} stands twice in this batch"
+                receipts[place] = Receipt("unchanged") if same else Receipt("conflict", None, (reason,))
+            else:
+                fresh.append(place)
+                if key:
+                    first[key] = place
+        ids = await posts.new_ids(session, len(fresh))
+        if not dry_run:
+            rows = {
+                post_id: (drafts[place], known[drafts[place].bot.lower()].id)
+                for post_id, place in zip(ids, fresh, strict=True)
+            }
+            added = await posts.add(session, rows, source, actor.name)
+            await verdicts.add(
+                session,
+                {(post_id, 1): _verdict(judged[p]) for post_id, p in zip(ids, fresh, strict=True) if post_id in added},
+            )
+            await activity.note(session, actor, "posts.schedule", f"{len(added)} posts", source=source)
+        for post_id, place in zip(ids, fresh, strict=True):
+            if dry_run:
+                receipts[place] = Receipt("scheduled")
+            elif post_id in added:
+                receipts[place] = Receipt("scheduled", post_id)
+            else:
+                # Somebody else stored the same external id between our look and our insert.
+                receipts[place] = Receipt("unchanged")
+    return [receipt for receipt in receipts if receipt is not None]
+
+
+async def page(at: Connections, **wanted: Any) -> Sequence[PostRow]:
+    """Posts from the latest due instant downwards; see store.posts.page."""
+    async with at.transaction() as session:
+        return await posts.page(session, **wanted)
+
+
+async def history(at: Connections, post_id: UUID) -> PostHistory:
+    """Everything we know of one post; raises NoSuchPostError."""
+    async with at.transaction() as session:
+        post = await posts.get(session, post_id)
+        if post is None:
+            raise NoSuchPostError(str(post_id))
+        return PostHistory(post, await verdicts.of_post(session, post_id), await attempts.of_post(session, post_id))
+
+
+async def cancel(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
+    """Cancel one; raises NoSuchPostError, or TooLateError once it is on its way."""
+    async with at.transaction() as session:
+        cancelled = await posts.cancel(session, post_id, f"cancelled by {actor.name}")
+        post = await posts.get(session, post_id)
+        if post is None:
+            raise NoSuchPostError(str(post_id))
+        if not cancelled:
+            raise TooLateError(post.status)
+        await activity.note(session, actor, "posts.cancel", str(post_id), bot=post.bot)
+    return post
+
+
+async def counts(at: Connections) -> Mapping[str, int]:
+    """Number of posts by status."""
+    async with at.transaction() as session:
+        return await posts.counts(session)
+
+
+def _judge(draft: Draft, bot: BotRow | None, too_old: datetime) -> Verdict | str:
+    if bot is None:
+        return f"unknown-bot: there is no bot @{draft.bot}; `vivesphere bots list` shows them all"
+    if draft.expires_at is not None and draft.expires_at <= draft.due_at:
+        return "expires-before-due: expires_at must lie after due_at"
+    if draft.due_at <= too_old:
+        return f"due-in-the-past: {draft.due_at.isoformat(timespec='seconds')} is too long ago to be sent"
+    if bot.state == "retired":
+        return f"bot-retired: @{bot.handle} is retired"
+    return gate.judge(Case(draft, account_of(bot)))
+
+
+def _refusal(judged: Verdict | str) -> Receipt | None:
+    if isinstance(judged, str):
+        return Receipt("refused", None, (judged,))
+    if judged.allowed:
+        return None
+    return Receipt("refused", None, tuple(f"{finding.rule}: {finding.evidence}" for finding in judged.findings))
+
+
+def _verdict(judged: Verdict | str) -> Verdict:
+    if isinstance(judged, str):
+        raise TypeError(judged)
+    return judged
+
+
+def _external_ids(
+    drafts: Sequence[Draft], places: Sequence[int], known: Mapping[str, BotRow]
+) -> list[tuple[UUID, str]]:
+    found = ((known[drafts[place].bot.lower()].id, drafts[place].external_id) for place in places)
+    return [(bot_id, external_id) for bot_id, external_id in found if external_id is not None]
+
+
+def _compare(draft: Draft, post: PostRow) -> Receipt:
+    """A post that was sent and came back from a retry still is the same intent: only what was written counts."""
+    if (post.text, post.due_at) == (draft.text, draft.due_at):
+        return Receipt("unchanged", post.id)
+    what = "text" if post.text != draft.text else f"due instant ({post.due_at.isoformat(timespec='seconds')})"
+    return Receipt("conflict", post.id, (f"external id {draft.external_id} stands already with another {what}",))
