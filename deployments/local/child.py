@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,7 @@ class Child:
 
     `prepare` runs before each start and may block (first-time initialisation); `ready` is polled after the start
     and answers None once the part serves, else why not yet; `environment` is the whole environment of the process,
-    nothing is inherited beside it.
+    nothing is inherited beside it; `folder` is where it works, the project where none is given.
     """
 
     name: str
@@ -21,3 +22,4 @@ class Child:
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    folder: Path | None = None

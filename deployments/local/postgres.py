@@ -84,16 +84,27 @@ def stop_leftover(folder: Path, patience_seconds: float = 30.0) -> None:
 
     Postgres would refuse to start on a lock file whose number another program has by now.
     """
-    folder = folder.resolve()
-    for process in _processes_in(folder):
+    for process in processes_in(folder):
         if process.pid == _postmaster(folder):
             process.send_signal(STOP_SIGNAL)
-    _, alive = psutil.wait_procs(_processes_in(folder), timeout=patience_seconds)
+    _, alive = psutil.wait_procs(processes_in(folder), timeout=patience_seconds)
     if alive:
         raise PostgresFailedError(
             f"process {alive[0].pid} still works in {folder}; end it with `kill -INT {alive[0].pid}`"
         )
     (folder / "postmaster.pid").unlink(missing_ok=True)
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Server and backends: each works in the data folder (its environment is overwritten by its title)."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder.resolve()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
 
 
 def refusal(host: str, port: int, user: str, password: str) -> str | None:
@@ -162,15 +173,3 @@ def _postmaster(folder: Path) -> int | None:
         return int((folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
     except (OSError, ValueError, IndexError):
         return None
-
-
-def _processes_in(folder: Path) -> list[psutil.Process]:
-    """Server and backends: each works in the data folder (its environment is overwritten by its title)."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.cwd() == str(folder):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found

@@ -1,0 +1,160 @@
+"""Our roles and databases on the server, embedded or not: made where missing, passwords set where they differ."""
+
+import secrets
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import Engine, NullPool, create_engine
+
+from config.places import Places
+from deployments.local import layout, postgres, vault_provisioning
+from tasks.store import migrate as schema
+
+OWNER, APP, READER, PREFECT = "vivesphere_owner", "vivesphere_app", "vivesphere_reader", "prefect"
+ROLES = (OWNER, APP, READER, PREFECT)
+
+Password = Callable[[str], str]
+
+
+class DatabaseRefusedError(RuntimeError):
+    """The server did not let us in or refused a statement; the text says what to do."""
+
+
+def provision(places: Places, password: Password) -> None:
+    """Bring roles, databases and the Prefect server's password file to the wanted state; safe to repeat.
+
+    `password` gives each role's password. It is sent as a SCRAM verifier, so that no server log can show it.
+    """
+    with _admin(places, "postgres") as connection:
+        for role in ROLES:
+            _ensure_role(connection, places, role, password(role))
+        _ensure_database(connection, places.settings.postgres.database, OWNER)
+        _ensure_database(connection, places.settings.postgres.prefect_database, PREFECT)
+    layout.write_private(password_file(places), _pgpass_line(places, PREFECT, password(PREFECT)))
+
+
+def passwords(places: Places) -> Password:
+    """The roles' passwords in the vault, made at the first call, each asked for once."""
+
+    @cache
+    def password(role: str) -> str:
+        stored = vault_provisioning.ensure_secret(
+            places,
+            f"postgres/{role.removeprefix('vivesphere_')}",
+            lambda: {"username": role, "password": secrets.token_urlsafe(32)},
+        )
+        return stored.data["password"]
+
+    return password
+
+
+def migrate(places: Places, password: Password) -> None:
+    """Bring our schema to head, as its owner."""
+    with owner_engine(places, password).connect() as connection:
+        schema.upgrade(connection)
+
+
+def owner_engine(places: Places, password: Password) -> Engine:
+    """An engine that keeps no connection; for migrations and what looks after them."""
+    return create_engine(
+        "postgresql+psycopg://",
+        poolclass=NullPool,
+        connect_args=conninfo_to_dict(conninfo(places, OWNER, password(OWNER))),
+    )
+
+
+def password_file(places: Places) -> Path:
+    """0600 file in libpq's format from which Prefect's server takes its password."""
+    return places.secrets / "prefect.pgpass"
+
+
+def conninfo(places: Places, role: str, password: str, database: str | None = None) -> str:
+    """What psycopg connects with as `role`."""
+    host, port = places.postgres
+    settings = places.settings.postgres
+    return make_conninfo(
+        host=host,
+        port=port,
+        user=role,
+        password=password,
+        dbname=database or settings.database,
+        sslmode=settings.tls if settings.address else "disable",
+        connect_timeout=settings.connect_timeout_seconds,
+    )
+
+
+def admin_password(places: Places) -> str:
+    """The superuser's (or the given admin's) password, from its 0600 file."""
+    path = postgres.admin_password_file(places)
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise DatabaseRefusedError(
+            f"cannot read {path}: write the password of {places.settings.postgres.admin_user} into it (mode 0600) "
+            "and name it in postgres.admin_password_file"
+        ) from error
+
+
+def refusal(places: Places) -> str | None:
+    """None if the server lets the admin in, else what it said."""
+    try:
+        _admin(places, "postgres").close()
+    except DatabaseRefusedError as error:
+        return str(error)
+    return None
+
+
+def _admin(places: Places, database: str) -> psycopg.Connection[tuple[object, ...]]:
+    user = places.settings.postgres.admin_user if places.settings.postgres.address else "postgres"
+    try:
+        return psycopg.connect(conninfo(places, user, admin_password(places), database), autocommit=True)
+    except psycopg.OperationalError as error:
+        host, port = places.postgres
+        raise DatabaseRefusedError(
+            f"Postgres at {host}:{port} does not let {user} in: {str(error).strip()}; "
+            "see postgres.address, postgres.admin_user and postgres.admin_password_file"
+        ) from error
+
+
+def _ensure_role(connection: psycopg.Connection[tuple[object, ...]], places: Places, role: str, password: str) -> None:
+    exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    if exists and _opens(places, role, password):
+        return
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    connection.execute(
+        sql.SQL("{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEROLE PASSWORD {verifier}").format(
+            verb=sql.SQL("ALTER" if exists else "CREATE"), role=sql.Identifier(role), verifier=sql.Literal(verifier)
+        )
+    )
+    # A managed server's admin is no superuser: it must belong to a role to make databases for it.
+    connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
+
+
+def _ensure_database(connection: psycopg.Connection[tuple[object, ...]], name: str, owner: str) -> None:
+    if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+        return
+    database = sql.Identifier(name)
+    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(owner)))
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    if owner == OWNER:
+        readers = sql.SQL(", ").join(map(sql.Identifier, (APP, READER)))
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, readers))
+
+
+def _opens(places: Places, role: str, password: str) -> bool:
+    """Whether the role has this password already; any database will do, a refusal for another reason does not."""
+    try:
+        psycopg.connect(conninfo(places, role, password, "postgres")).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _pgpass_line(places: Places, role: str, password: str) -> str:
+    host, port = places.postgres
+    fields = (host, str(port), places.settings.postgres.prefect_database, role, password)
+    return ":".join(field.replace("\\", "\\\\").replace(":", "\\:") for field in fields) + "\n"

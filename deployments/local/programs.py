@@ -1,0 +1,73 @@
+"""Our own long-running programs as children: gateway, clerk, X sandbox."""
+
+import secrets
+import sys
+from pathlib import Path
+
+import httpx
+
+from config.places import Places
+from config.settings import LOOPBACK
+from deployments.local import environment, layout
+from deployments.local.child import Child
+
+PROBE_SECONDS = 2.0
+
+
+def gateway(places: Places) -> Child:
+    """Sign-in, REST API and console."""
+    return Child(
+        name="gateway",
+        command=[sys.executable, "-m", "deployments.gateway"],
+        address=places.gateway,
+        ready=lambda: refusal(places.gateway),
+        environment=environment.own(places, "gateway"),
+    )
+
+
+def clerk(places: Places) -> Child:
+    """Sweeps overdue attempts and seals the audit; it has no address, so running is all that can be asked."""
+    return Child(
+        name="clerk",
+        command=[sys.executable, "-m", "deployments.local.clerk"],
+        address="",
+        ready=lambda: None,
+        environment=environment.own(places, "sealer"),
+    )
+
+
+def x_sandbox(places: Places) -> Child:
+    """X as far as we use it, with faults to order."""
+    token = sandbox_token_file(places)
+    return Child(
+        name="x-sandbox",
+        command=[
+            *(sys.executable, "-m", "deployments.x_sandbox", "--host", LOOPBACK),
+            *("--port", str(places.settings.x.sandbox_port)),
+            *("--folder", str(places.home / "x_sandbox")),
+            *("--control-token-file", str(token)),
+        ],
+        address=places.x,
+        ready=lambda: refusal(places.x),
+        environment=environment.own(places),
+        prepare=lambda: _make_token(token),
+    )
+
+
+def sandbox_token_file(places: Places) -> Path:
+    """0600 file with the token that opens the sandbox's control plane."""
+    return places.secrets / "x-sandbox.token"
+
+
+def refusal(address: str) -> str | None:
+    """None if something at the address speaks HTTP and is not in trouble."""
+    try:
+        answer = httpx.get(address, timeout=PROBE_SECONDS, trust_env=False)
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    return f"HTTP {answer.status_code}" if answer.is_server_error else None
+
+
+def _make_token(path: Path) -> None:
+    if not path.exists():
+        layout.write_private(path, secrets.token_urlsafe(32))

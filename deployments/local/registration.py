@@ -1,0 +1,114 @@
+"""What Prefect's server knows of us: deployments of prefect.yaml, block documents, automations."""
+
+import hashlib
+import json
+import subprocess  # nosec B404
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import yaml
+
+from config.loading import APP_ROOT
+from config.places import Places
+from deployments.local import automations, environment, prefect_api, work_pool
+
+PREFECT_FILE = APP_ROOT / "prefect.yaml"
+# What the registered objects are made of: entrypoints and parameter schemas, block schemas, and this code.
+SOURCES = ("prefect.yaml", "flows/*.py", "blocks/*/block.py", "deployments/local/*.py", "requirements.lock")
+# Where the server keeps the fingerprint; with the objects, so that a fresh database is a fresh registration.
+VARIABLE = "vivesphere_registered"
+FIRST_RUN = "publish-due-posts/every-minute"
+
+
+class RegistrationError(RuntimeError):
+    """Prefect refused an object; the text is what it said."""
+
+
+def register(places: Places, file: Path = PREFECT_FILE) -> None:
+    """Bring the server to what the files say; takes three seconds, so it is skipped where nothing changed."""
+    wanted = fingerprint(places)
+    with prefect_api.client(places) as api:
+        if file == PREFECT_FILE and _recorded(api) == wanted and not missing_deployments(places, api):
+            return
+        automations.ensure(places, api)
+        commands = [[sys.executable, "-m", "deployments.local.block_documents"]]
+        if file.exists():
+            commands.append([sys.executable, "-m", "prefect", "deploy", "--all", "--prefect-file", str(file)])
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda command: _run(places, command), commands))
+        if file == PREFECT_FILE:
+            _record(api, wanted)
+
+
+def fingerprint(places: Places) -> str:
+    """Changes with every file and setting that a registered object is made of."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in SOURCES for path in APP_ROOT.glob(pattern)):
+        digest.update(str(path.relative_to(APP_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    settings = places.settings
+    wiring = settings.model_dump(mode="json", include={"postgres", "vault", "prefect", "x"})
+    digest.update(json.dumps([wiring, work_pool.job_template(places), str(APP_ROOT)]).encode())
+    return digest.hexdigest()
+
+
+def wanted_deployments(file: Path = PREFECT_FILE) -> dict[str, str]:
+    """Name and entrypoint of each deployment of the file."""
+    if not file.exists():
+        return {}
+    entries = yaml.safe_load(file.read_text(encoding="utf-8"))["deployments"]
+    return {entry["name"]: entry["entrypoint"] for entry in entries}
+
+
+def missing_deployments(places: Places, api: httpx.Client) -> set[tuple[str, str]]:
+    """Deployments of prefect.yaml that the server does not have, by name and entrypoint."""
+    pools = {"name": {"any_": [places.settings.prefect.work_pool]}}
+    found = {
+        (deployment["name"], deployment["entrypoint"])
+        for deployment in prefect_api.filtered(api, "/deployments", work_pools=pools)
+    }
+    return set(wanted_deployments().items()) - found
+
+
+def start_first_run(places: Places) -> None:
+    """Start a posting run now: what is due must not wait for the next minute."""
+    flow, _, name = FIRST_RUN.partition("/")
+    with prefect_api.client(places) as api:
+        found = api.get(f"/deployments/name/{flow}/{name}")
+        if found.status_code != httpx.codes.NOT_FOUND:
+            api.post(
+                f"/deployments/{found.raise_for_status().json()['id']}/create_flow_run", json={}
+            ).raise_for_status()
+
+
+def _run(places: Places, command: list[str]) -> None:
+    done = subprocess.run(  # noqa: S603  # nosec B603
+        command,
+        env={
+            **environment.own(places),
+            **environment.prefect_client(places, places.home / "prefect" / "registration"),
+            "APP_ROOT": str(APP_ROOT),
+            "WORK_POOL": places.settings.prefect.work_pool,
+        },
+        cwd=APP_ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip())[-2000:]
+        raise RegistrationError(f"`{' '.join(command[1:])}` failed: {said}")
+
+
+def _recorded(api: httpx.Client) -> str | None:
+    answer = api.get(f"/variables/name/{VARIABLE}")
+    return str(answer.json()["value"]) if answer.is_success else None
+
+
+def _record(api: httpx.Client, value: str) -> None:
+    answer = api.patch(f"/variables/name/{VARIABLE}", json={"value": value})
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        answer = api.post("/variables/", json={"name": VARIABLE, "value": value, "tags": ["vivesphere"]})
+    answer.raise_for_status()

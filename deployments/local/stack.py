@@ -1,0 +1,123 @@
+"""`up`, `down`: the two things people do with the stack as a whole."""
+
+import subprocess  # nosec B404
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from config import loading
+from config.loading import APP_ROOT
+from config.places import Places
+from deployments.local import board, environment, layout, log_files, postgres, processes, programs
+from deployments.local.board import Note
+
+POLL_SECONDS = 0.05
+LOCK_SECONDS = 120.0
+# What lives only as long as the stack is up, beside the board itself.
+TRANSIENT = ("*.secret-id", "*.role-id", "prefect.auth", "*.sock")
+
+Progress = Callable[[str], None]
+
+
+class StackFailedError(RuntimeError):
+    """The stack did not come up or did not go down; the text says which part, why and where its log is."""
+
+
+def up(progress: Progress = lambda line: None) -> Places:
+    """Start what is not running and wait until all of it is healthy; a second call finds it so and changes nothing.
+
+    `progress` gets a line for each part that is up. Raises StackFailedError, PortTakenError, StackBusyError.
+    """
+    home = Places(loading.settings()).home
+    with layout.locked(home, LOCK_SECONDS):
+        layout.prepare(home)
+        loading.load.cache_clear()
+        places = Places(loading.settings())
+        note = board.read(home)
+        if note is None or not note.supervisor.alive or note.phase not in ("starting", "up"):
+            _clear(home, places.settings.stack.stop_seconds)
+            layout.check_ports(places)
+            _spawn(places)
+        _wait_until_up(places, progress)
+        return places
+
+
+def down(progress: Progress = lambda line: None) -> bool:
+    """Stop every process of the stack and wait until none is left; answers whether there was one."""
+    places = Places(loading.settings())
+    if not places.home.exists():
+        return False
+    with layout.locked(places.home, LOCK_SECONDS):
+        note = board.read(places.home)
+        was_up = bool(processes.of_stack(places.home))
+        if note is not None and note.supervisor.alive:
+            progress("stopping the stack")
+            # Three groups of parts stop one after the other, each within its patience, and the runs before them.
+            processes.end([note.supervisor], 4 * places.settings.stack.stop_seconds)
+        _clear(places.home, places.settings.stack.stop_seconds)
+    return was_up
+
+
+def _clear(home: Path, patience_seconds: float) -> None:
+    """End what a killed supervisor left behind, the database last and safely, and remove what outlived it."""
+    cluster = home / "postgres"
+    database = {process.pid for process in postgres.processes_in(cluster)}
+    processes.end([left for left in processes.of_stack(home) if left.pid not in database], patience_seconds)
+    postgres.stop_leftover(cluster)
+    for pattern in TRANSIENT:
+        for path in (home / "run").glob(pattern):
+            path.unlink(missing_ok=True)
+    board.path(home).unlink(missing_ok=True)
+
+
+def _spawn(places: Places) -> None:
+    log = places.logs / "supervisor.log"
+    with open(log_files.opened(log), "ab") as output:
+        subprocess.Popen(  # noqa: S603  # nosec B603
+            [sys.executable, "-m", "deployments.local.supervisor"],
+            env=environment.own(places),
+            cwd=APP_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _wait_until_up(places: Places, progress: Progress) -> None:
+    # The slowest chain is four parts long; each has its own patience inside the supervisor.
+    deadline = time.monotonic() + 4 * places.settings.stack.ready_seconds
+    log = places.logs / "supervisor.log"
+    told: set[str] = set()
+    seen = None
+    while time.monotonic() < deadline:
+        note = board.read(places.home) or seen
+        if note is not None:
+            _tell(note, told, progress)
+            if note.phase == "up":
+                return
+            if note.phase == "failed":
+                raise StackFailedError(note.problem or f"see {log}")
+            if not note.supervisor.alive:
+                raise StackFailedError(f"the supervisor ended: see {log}\n{log_files.tail(log)}")
+        seen = note
+        time.sleep(POLL_SECONDS)
+    raise StackFailedError(f"the stack is not up yet; `vivesphere status` shows which part it waits for, see {log}")
+
+
+def _tell(note: Note, told: set[str], progress: Progress) -> None:
+    for name, part in note.parts.items():
+        if part.state in ("up", "done") and name not in told:
+            told.add(name)
+            progress(f"{name} is {part.state}" + (f" at {part.address}" if part.address else ""))
+
+
+def sign_in_files(places: Places) -> dict[str, Path]:
+    """Which 0600 file opens which door, by what it opens."""
+    files = {
+        "Prefect's pages": places.prefect_auth,
+        "Postgres, as its admin": postgres.admin_password_file(places),
+        "the X sandbox's controls": programs.sandbox_token_file(places) if places.x_is_sandbox else None,
+    }
+    return {door: path for door, path in files.items() if path is not None and path.exists()}

@@ -1,0 +1,57 @@
+"""The work pool of our worker and its queues: what may run, how, and how many at once."""
+
+import sys
+from typing import Any
+
+import httpx
+
+from config.loading import APP_ROOT, PREFIX
+from config.places import Places
+from deployments.local import prefect_api
+
+# Most runs at once; posting has none, because rows and not slots keep two runs apart, and a slot would make a run late.
+QUEUE_LIMITS: dict[str, int | None] = {"bot-actions": None, "collection": 2, "maintenance": 1}
+QUEUE_PRIORITIES = {name: at for at, name in enumerate(QUEUE_LIMITS, start=1)}
+
+
+def ensure(places: Places) -> None:
+    """Bring pool and queues to the wanted state; a person's change of a limit is undone."""
+    pool = places.settings.prefect.work_pool
+    with prefect_api.client(places) as api:
+        wanted = {"base_job_template": job_template(places), "description": "Runs of the bot manager."}
+        if _exists(api, f"/work_pools/{pool}"):
+            api.patch(f"/work_pools/{pool}", json=wanted).raise_for_status()
+        else:
+            api.post("/work_pools/", json={"name": pool, "type": "process", **wanted}).raise_for_status()
+        for name, limit in QUEUE_LIMITS.items():
+            queue = {"concurrency_limit": limit, "priority": QUEUE_PRIORITIES[name]}
+            if _exists(api, f"/work_pools/{pool}/queues/{name}"):
+                api.patch(f"/work_pools/{pool}/queues/{name}", json=queue).raise_for_status()
+            else:
+                api.post(f"/work_pools/{pool}/queues", json={"name": name, **queue}).raise_for_status()
+
+
+def job_template(places: Places) -> dict[str, Any]:
+    """No placeholder anywhere: whoever may set job variables still cannot choose what runs or with which environment.
+
+    The command is the flow run itself; Prefect's default starts a second interpreter before it, which costs a second.
+    """
+    return {
+        "variables": {"type": "object", "properties": {}},
+        "job_configuration": {
+            "command": f"{sys.executable} -m prefect.engine",
+            "env": {f"{PREFIX}HOME": str(places.home), f"{PREFIX}VAULT__ROLE": "poster"},
+            "labels": {},
+            "name": None,
+            "stream_output": True,
+            "working_dir": str(APP_ROOT),
+        },
+    }
+
+
+def _exists(api: httpx.Client, path: str) -> bool:
+    answer = api.get(path)
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return False
+    answer.raise_for_status()
+    return True
