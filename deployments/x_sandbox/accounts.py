@@ -1,0 +1,88 @@
+"""The accounts on this X and the apps that may ask for them."""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from deployments.x_sandbox.clock import from_iso
+from deployments.x_sandbox.ledger import Entry
+
+
+@dataclass(slots=True)
+class Account:
+    """One account as X shows it."""
+
+    id: str
+    username: str
+    name: str
+    description: str
+    created_at: float
+
+
+@dataclass(slots=True)
+class XApp:
+    """One developer app; a public one has no secret and proves itself by PKCE alone."""
+
+    client_id: str
+    name: str
+    redirect_uris: list[str]
+    confidential: bool
+
+
+class Accounts:
+    """Accounts by id and by username; usernames differ by more than case."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Account] = {}
+        self._by_username: dict[str, Account] = {}
+
+    def find(self, username: str) -> Account | None:
+        """The account of a username in any case."""
+        return self._by_username.get(username.lower())
+
+    def apply(self, entry: Entry) -> None:
+        """Make or change the account of a ledger entry."""
+        account = Account(
+            id=entry["account_id"],
+            username=entry["username"],
+            name=entry["name"],
+            description=entry["description"],
+            created_at=from_iso(entry["created_at"]),
+        )
+        self.by_id[account.id] = account
+        self._by_username[account.username.lower()] = account
+
+
+class XApps:
+    """Apps by client id and by name."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self.by_client_id: dict[str, XApp] = {}
+        self._by_name: dict[str, XApp] = {}
+
+    def clear(self) -> None:
+        """Forget every app; the key stays."""
+        self.by_client_id.clear()
+        self._by_name.clear()
+
+    def named(self, name: str) -> XApp | None:
+        """The app of this name."""
+        return self._by_name.get(name)
+
+    def secret(self, client_id: str) -> str:
+        """The client secret, made from the sandbox's key so that it is stored nowhere."""
+        digest = hmac.digest(self._key, client_id.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def proves(self, client_id: str, secret: str) -> bool:
+        """Whether this is the secret of a known confidential app."""
+        app = self.by_client_id.get(client_id)
+        return app is not None and app.confidential and hmac.compare_digest(self.secret(client_id), secret)
+
+    def apply(self, entry: Entry) -> None:
+        """Make or change the app of a ledger entry."""
+        app = XApp(entry["client_id"], entry["name"], entry["redirect_uris"], entry["confidential"])
+        self.by_client_id[app.client_id] = app
+        self._by_name[app.name] = app

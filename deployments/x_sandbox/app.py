@@ -1,0 +1,143 @@
+"""The application: X's endpoints on a short path of their own, people's pages and the control plane behind it."""
+
+import asyncio
+
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from deployments.x_sandbox import oauth, posts, users
+from deployments.x_sandbox.answers import Answer, Headers, problem, too_many_requests, unauthorized
+from deployments.x_sandbox.call import Call, Endpoint
+from deployments.x_sandbox.clock import iso
+from deployments.x_sandbox.connection import ClientLeft, Connection
+from deployments.x_sandbox.faults import CHANCE, Ended, When, strike
+from deployments.x_sandbox.state import Sandbox
+
+NOT_FOUND = Answer(404, b"", problem="Not Found")
+DISK_FULL = problem(503, "Service Unavailable", "The sandbox could not write its ledger.")
+RECORDED = "POST /2/tweets"
+"""Refusals of this endpoint stand in the ledger: the limits that we keep are judged by them."""
+
+
+class Application:
+    """The ASGI application of one sandbox."""
+
+    def __init__(self, sandbox: Sandbox, pages: Starlette) -> None:
+        self._sandbox = sandbox
+        self._pages = pages
+        self._endpoints: dict[str, Endpoint] = {
+            each.name: each for each in [*posts.ENDPOINTS, *users.ENDPOINTS, *oauth.ENDPOINTS]
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and scope["path"].startswith("/2/"):
+            await self._x(scope)
+        else:
+            await self._pages(scope, receive, send)
+
+    async def _x(self, scope: Scope) -> None:
+        connection: Connection = scope["state"]["connection"]
+        try:
+            body = await connection.body()
+            endpoint, path_id = self._match(scope["method"], scope["path"])
+            if endpoint is None:
+                await connection.send(NOT_FOUND)
+            else:
+                call = self._call(scope, endpoint, path_id, connection.first_byte_at)
+                call.body = body
+                await connection.send(await self._answer(endpoint, call, connection))
+        except (Ended, ClientLeft):
+            return
+
+    def _match(self, method: str, path: str) -> tuple[Endpoint | None, str]:
+        plain = self._endpoints.get(f"{method} {path}")
+        if plain:
+            return plain, ""
+        parts = path.split("/")
+        if len(parts) < 4:
+            return None, ""
+        path_id, parts[3] = parts[3], "{id}"
+        return self._endpoints.get(f"{method} {'/'.join(parts)}"), path_id
+
+    def _call(self, scope: Scope, endpoint: Endpoint, path_id: str, first_byte_at: float) -> Call:
+        headers = {b"authorization": b"", b"content-type": b"", b"traceparent": b""}
+        headers |= {name: value for name, value in scope["headers"] if name in headers}
+        return Call(
+            endpoint=endpoint.name,
+            path_id=path_id,
+            query=scope["query_string"],
+            authorization=headers[b"authorization"].decode("latin-1"),
+            content_type=headers[b"content-type"].decode("latin-1"),
+            traceparent=headers[b"traceparent"].decode("latin-1") or None,
+            first_byte_at=first_byte_at + self._sandbox.clock.offset_seconds,
+        )
+
+    async def _answer(self, endpoint: Endpoint, call: Call, connection: Connection) -> Answer:
+        lowest, highest = self._sandbox.settings.latency_ms
+        if highest:
+            await asyncio.sleep(CHANCE.uniform(lowest, highest) / 1000)
+        if refusal := self._enter(endpoint, call):
+            return self._refused(call, refusal, counted=False)
+        if answer := await self._broken("before", call, connection, None):
+            return answer
+        if refusal := self._enter(endpoint, call):  # the token may have died while a fault held the request up
+            return self._refused(call, refusal, counted=False)
+        answer = self._decide(endpoint, call)
+        if answer.status < 400:
+            return await self._broken("after", call, connection, answer) or answer
+        return answer
+
+    def _enter(self, endpoint: Endpoint, call: Call) -> Answer | None:
+        """Find out who calls; an answer means they may not."""
+        if endpoint.scopes is None:
+            call.account = endpoint.whose(self._sandbox, call) if endpoint.whose else None
+            return None
+        scheme, _, token = call.authorization.partition(" ")
+        access = self._sandbox.tokens.access(token, self._sandbox.clock.now()) if scheme.lower() == "bearer" else None
+        if access is None:
+            return unauthorized()
+        call.access = access
+        call.account = self._sandbox.accounts.by_id.get(access.family.account_id)
+        return None if endpoint.scopes <= access.scopes else problem(403, "Forbidden")
+
+    def _decide(self, endpoint: Endpoint, call: Call) -> Answer:
+        """Count against the limits, then let the endpoint answer; there is no pause in here."""
+        limit = self._sandbox.settings.limits.get(endpoint.name)
+        allowed = True
+        headers: Headers = []
+        if limit and call.access and call.account:
+            client_id, now = call.access.family.client_id, self._sandbox.clock.now()
+            allowed, headers = self._sandbox.limits.count(endpoint.name, limit, call.account.id, client_id, now)
+        if not allowed:
+            answer = self._refused(call, too_many_requests(), counted=False)
+        else:
+            try:
+                answer = endpoint.answer(self._sandbox, call)
+            except OSError:
+                return DISK_FULL
+            if answer.status >= 400:
+                self._refused(call, answer, counted=True)
+        return Answer(answer.status, answer.body, answer.content_type, headers, answer.problem)
+
+    def _refused(self, call: Call, answer: Answer, counted: bool) -> Answer:
+        if call.endpoint == RECORDED:
+            refusal = {"status": answer.status, "problem": answer.problem, "counted": counted, "at": self._now()}
+            self._sandbox.record("refuse", {**call.trace(), **refusal})
+        return answer
+
+    async def _broken(self, when: When, call: Call, connection: Connection, answer: Answer | None) -> Answer | None:
+        """Let the active faults strike; before the decision the first answer of a fault is the last word."""
+        if not self._sandbox.faults.rules:
+            return answer
+        username = call.account.username if call.account else None
+        for rule in self._sandbox.faults.take(when, call.endpoint, username):
+            strike_entry = {"fault": rule.fault, "when": when, "endpoint": call.endpoint, "at": self._now()}
+            self._sandbox.record("fault", {**call.trace(), **strike_entry, "x_post_id": call.x_post_id})
+            answer = await strike(rule, connection, answer)
+            if when == "before" and answer:
+                return answer
+        return answer
+
+    def _now(self) -> str:
+        return iso(self._sandbox.clock.now())

@@ -1,0 +1,62 @@
+"""One request to this X, as its endpoints see it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.x_sandbox.accounts import Account
+from deployments.x_sandbox.answers import Answer
+from deployments.x_sandbox.clock import iso
+from deployments.x_sandbox.settings import EndpointName
+from deployments.x_sandbox.state import Sandbox
+from deployments.x_sandbox.tokens import Access
+
+TOKEN_PREFIX_LENGTH = 12
+
+
+@dataclass(slots=True)
+class Call:
+    """A request with its caller; an endpoint leaves in `x_post_id` which post it made or took away."""
+
+    endpoint: EndpointName
+    path_id: str
+    query: bytes
+    authorization: str
+    content_type: str
+    traceparent: str | None
+    first_byte_at: float
+    body: bytes = b""
+    access: Access | None = None
+    account: Account | None = None
+    x_post_id: str | None = None
+
+    @property
+    def caller(self) -> tuple[Access, Account]:
+        """Token and account of a call whose endpoint asks for a token."""
+        if self.access is None or self.account is None:
+            raise RuntimeError(f"{self.endpoint} was reached without a token")
+        return self.access, self.account
+
+    def trace(self) -> dict[str, Any]:
+        """What every ledger entry says about the request that caused it."""
+        entry: dict[str, Any] = {"first_byte_at": iso(self.first_byte_at), "traceparent": self.traceparent}
+        if self.account:
+            entry |= {"account_id": self.account.id, "username": self.account.username}
+        if self.access:
+            entry["client_id"] = self.access.family.client_id
+            entry["token_sha256"] = self.access.sha256[:TOKEN_PREFIX_LENGTH]
+        return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One thing that X offers.
+
+    `answer` runs without a pause between its check and its ledger entry; `scopes` is None where no bearer token is
+    asked for; `whose` then names the account that a fault may be aimed at.
+    """
+
+    name: EndpointName
+    answer: Callable[[Sandbox, Call], Answer]
+    scopes: frozenset[str] | None = None
+    whose: Callable[[Sandbox, Call], Account | None] | None = None

@@ -1,0 +1,118 @@
+"""The body of a create, checked as X checks it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.x_sandbox.queries import ID
+
+REPLY_SETTINGS = ("following", "mentionedUsers", "subscribers", "verified")
+NOT_OFFERED = frozenset(
+    "card_uri community_id direct_message_deep_link edit_options for_super_followers_only geo media nullcast poll "
+    "share_with_followers".split()
+)
+"""Parts of X's schema that this X does not play yet; taking them silently would be a lie."""
+
+Messages = list[tuple[dict[str, list[str]], str]]
+
+
+@dataclass(slots=True)
+class Draft:
+    """A create that fits X's schema; `extras` are its optional parts by the ledger's names."""
+
+    text: str
+    extras: dict[str, Any]
+
+
+class BadDraft(Exception):
+    """The body does not fit; `messages` say where."""
+
+    def __init__(self, messages: Messages) -> None:
+        self.messages = messages
+
+
+def draft(body: bytes, content_type: str) -> Draft:
+    """Read a create. Raises BadDraft with everything that was wrong."""
+    if not content_type.startswith("application/json"):
+        raise BadDraft([({}, "Requests with bodies must have content-type of application/json.")])
+    try:
+        whole = json.loads(body)
+    except ValueError:
+        raise BadDraft([({}, "Could not parse the request body as JSON.")]) from None
+    if not isinstance(whole, dict):
+        raise BadDraft([({}, "$: must be an object")])
+    made = Draft("", {})
+    wrong = [message for name, value in whole.items() if (message := _PARTS.get(name, _strange)(made, name, value))]
+    if wrong:
+        raise BadDraft([({}, message) for message in wrong])
+    return made
+
+
+def _strange(_: Draft, name: str, __: Any) -> str | None:
+    if name in NOT_OFFERED:
+        return f"$.{name}: is not offered by this sandbox"
+    return f"$.{name}: is not defined in the schema and the schema does not allow additional properties"
+
+
+def _text(made: Draft, name: str, value: Any) -> str | None:
+    if not isinstance(value, str):
+        return f"$.{name}: {_type_name(value)} found, string expected"
+    made.text = value
+    return None
+
+
+def _flag(made: Draft, name: str, value: Any) -> str | None:
+    if not isinstance(value, bool):
+        return f"$.{name}: {_type_name(value)} found, boolean expected"
+    if value:
+        made.extras[name] = True
+    return None
+
+
+def _reply_settings(made: Draft, name: str, value: Any) -> str | None:
+    if value not in REPLY_SETTINGS:
+        return f"$.{name}: does not have a value in the enumeration [{', '.join(REPLY_SETTINGS)}]"
+    made.extras[name] = value
+    return None
+
+
+def _quote(made: Draft, name: str, value: Any) -> str | None:
+    return _id(made, "quoted", f"$.{name}", value)
+
+
+def _reply(made: Draft, name: str, value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return f"$.{name}: {_type_name(value)} found, object expected"
+    known = {"in_reply_to_tweet_id", "in_reply_to_post_id", "auto_populate_reply_metadata", "exclude_reply_user_ids"}
+    for strange in value.keys() - known:
+        return _strange(made, f"{name}.{strange}", None)
+    parent = value.get("in_reply_to_tweet_id", value.get("in_reply_to_post_id"))
+    if parent is None:
+        return f"$.{name}.in_reply_to_tweet_id: is missing but it is required"
+    return _id(made, "in_reply_to", f"$.{name}.in_reply_to_tweet_id", parent)
+
+
+def _id(made: Draft, name: str, where: str, value: Any) -> str | None:
+    if not isinstance(value, str):
+        return f"{where}: {_type_name(value)} found, string expected"
+    if not ID.fullmatch(value):
+        return f"{where}: does not match the regex pattern ^[0-9]{{1,19}}$"
+    made.extras[name] = value
+    return None
+
+
+def _type_name(value: Any) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+    return names.get(type(value), "null")
+
+
+_PARTS: dict[str, Callable[[Draft, str, Any], str | None]] = {
+    "text": _text,
+    "reply": _reply,
+    "quote_tweet_id": _quote,
+    "quote_post_id": _quote,
+    "reply_settings": _reply_settings,
+    "made_with_ai": _flag,
+    "paid_partnership": _flag,
+}

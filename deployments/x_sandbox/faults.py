@@ -1,0 +1,161 @@
+"""The ways in which this X breaks, one small function each; the control plane says where, how often and how hard."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from http import HTTPStatus
+from random import SystemRandom
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from deployments.x_sandbox.answers import PROBLEMS, Answer, problem, web_page
+from deployments.x_sandbox.connection import Connection
+from deployments.x_sandbox.settings import EndpointName
+
+CHANCE = SystemRandom()
+
+When = Literal["before", "after"]
+
+
+class Ended(Exception):
+    """The fault has dealt with the connection; nothing is left to answer."""
+
+
+def _known(name: str) -> str:
+    if name not in PROBLEMS:
+        raise ValueError(f"one of {', '.join(PROBLEMS)}")
+    return name
+
+
+class Rule(BaseModel):
+    """Breaks the requests that it matches: `before` X accepts them, or `after`, when only the answer can suffer.
+
+    A rule for `after` strikes accepted requests alone. Without `count` it stays until it is deleted.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: int = 0
+    fault: Literal["delay", "drop", "reset", "freeze", "error", "html", "problem", "truncate", "cut", "drip"]
+    when: When = "before"
+    endpoint: EndpointName | None = Field(None, description="None is every one.")
+    account: str | None = Field(None, description="Username; None is every one.")
+    probability: float = Field(1, gt=0, le=1)
+    count: int | None = Field(None, ge=1, description="Strikes left; the rule goes when they are used up.")
+    milliseconds: float = Field(100, ge=0, description="How long a delay lasts, or each byte of a drip takes.")
+    status: HTTPStatus = Field(HTTPStatus.SERVICE_UNAVAILABLE, description="Of an error or an HTML page, from 400 up.")
+    problem: Annotated[str, AfterValidator(_known)] = Field("forbidden", description="Which refusal of X.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Rule":
+        if self.when == "after" and self.fault == "problem":
+            raise ValueError("X does not refuse what it accepted; use error")
+        if self.when == "before" and self.fault in ("truncate", "cut", "drip"):
+            raise ValueError(f'{self.fault} breaks an answer, so it needs "when": "after"')
+        if self.status < HTTPStatus.BAD_REQUEST:
+            raise ValueError("status must be 400 or above")
+        return self
+
+
+class Faults:
+    """The active rules."""
+
+    def __init__(self) -> None:
+        self.rules: dict[int, Rule] = {}
+        self._numbers = itertools.count(1)
+
+    def add(self, rule: Rule) -> Rule:
+        """Activate a rule and number it."""
+        numbered = rule.model_copy(update={"id": next(self._numbers)})
+        self.rules[numbered.id] = numbered
+        return numbered
+
+    def clear(self) -> None:
+        """Heal everything."""
+        self.rules.clear()
+
+    def take(self, when: When, endpoint: str, username: str | None) -> list[Rule]:
+        """The rules that strike this request now, each strike counted."""
+        struck = []
+        for rule in list(self.rules.values()):
+            if (
+                rule.when == when
+                and rule.endpoint in (None, endpoint)
+                and (rule.account is None or rule.account.lower() == (username or "").lower())
+                and (rule.probability == 1 or CHANCE.random() < rule.probability)
+            ):
+                struck.append(rule)
+                if rule.count is not None:
+                    rule.count -= 1
+                    if rule.count == 0:
+                        del self.rules[rule.id]
+        return struck
+
+
+async def strike(rule: Rule, connection: Connection, answer: Answer | None) -> Answer | None:
+    """Let one rule happen: the answer to go on with, None while there is none. Raises Ended."""
+    return await _STRIKES[rule.fault](rule, connection, answer)
+
+
+async def _delay(rule: Rule, _: Connection, answer: Answer | None) -> Answer | None:
+    await asyncio.sleep(rule.milliseconds / 1000)
+    return answer
+
+
+async def _drop(_: Rule, connection: Connection, __: Answer | None) -> Answer | None:
+    connection.drop()
+    raise Ended
+
+
+async def _reset(_: Rule, connection: Connection, __: Answer | None) -> Answer | None:
+    connection.reset()
+    raise Ended
+
+
+async def _freeze(_: Rule, connection: Connection, __: Answer | None) -> Answer | None:
+    await connection.freeze()
+    raise Ended
+
+
+async def _error(rule: Rule, _: Connection, __: Answer | None) -> Answer | None:
+    return problem(rule.status, HTTPStatus(rule.status).phrase)
+
+
+async def _html(rule: Rule, _: Connection, __: Answer | None) -> Answer | None:
+    return web_page(rule.status, "Attention Required! | Cloudflare")
+
+
+async def _problem(rule: Rule, _: Connection, __: Answer | None) -> Answer | None:
+    return PROBLEMS[rule.problem]
+
+
+async def _truncate(_: Rule, __: Connection, answer: Answer | None) -> Answer | None:
+    return answer and replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
+async def _cut(_: Rule, connection: Connection, answer: Answer | None) -> Answer | None:
+    if answer:
+        connection.cut(answer)
+    raise Ended
+
+
+async def _drip(rule: Rule, connection: Connection, answer: Answer | None) -> Answer | None:
+    if answer:
+        await connection.drip(answer, rule.milliseconds / 1000)
+    raise Ended
+
+
+_STRIKES: dict[str, Callable[[Rule, Connection, Answer | None], Awaitable[Answer | None]]] = {
+    "delay": _delay,
+    "drop": _drop,
+    "reset": _reset,
+    "freeze": _freeze,
+    "error": _error,
+    "html": _html,
+    "problem": _problem,
+    "truncate": _truncate,
+    "cut": _cut,
+    "drip": _drip,
+}

@@ -1,0 +1,80 @@
+"""The posts that this X accepted, as its endpoints look them up."""
+
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from deployments.x_sandbox.clock import from_iso
+from deployments.x_sandbox.ledger import Entry
+from deployments.x_sandbox.texts import Shown, shown, stored
+
+OPTIONAL = ("in_reply_to", "quoted", "reply_settings", "made_with_ai", "paid_partnership")
+
+
+@dataclass(slots=True)
+class Post:
+    """One accepted post; `extras` are the optional parts that came with it."""
+
+    id: int
+    account_id: str
+    text: str
+    visible_at: float
+    conversation_id: int
+    extras: dict[str, Any] = field(default_factory=dict)
+    _shown: Shown | None = None
+
+    @property
+    def shown(self) -> Shown:
+        """Text and entities as X gives them out; worked out at the first read, because finding links is slow."""
+        if self._shown is None:
+            self._shown = shown(self.text, self.id)
+        return self._shown
+
+
+class Posts:
+    """Posts by id, by account in the order of their ids, and by text for the duplicate rule."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Post] = {}
+        self._timelines: dict[str, list[int]] = {}
+        self._texts: dict[tuple[str, str], float] = {}
+
+    def apply_create(self, entry: Entry) -> None:
+        """Add the post of a ledger entry."""
+        post_id = int(entry["x_post_id"])
+        extras = {name: entry[name] for name in OPTIONAL if name in entry}
+        parent = self.by_id.get(int(extras.get("in_reply_to", 0)))
+        text = stored(entry["text"])
+        self.by_id[post_id] = Post(
+            id=post_id,
+            account_id=entry["account_id"],
+            text=text,
+            visible_at=from_iso(entry["visible_at"]),
+            conversation_id=parent.conversation_id if parent else post_id,
+            extras=extras,
+        )
+        insort(self._timelines.setdefault(entry["account_id"], []), post_id)
+        self._texts[entry["account_id"], text] = from_iso(entry["accepted_at"])
+
+    def apply_delete(self, entry: Entry) -> None:
+        """Take away the post of a ledger entry; its text may be posted again."""
+        post = self.by_id.pop(int(entry["x_post_id"]), None)
+        if post is not None:
+            timeline = self._timelines[post.account_id]
+            del timeline[bisect_left(timeline, post.id)]
+            self._texts.pop((post.account_id, post.text), None)
+
+    def posted_at(self, account_id: str, text: str) -> float | None:
+        """When the account last posted this text, if that post still stands."""
+        return self._texts.get((account_id, stored(text)))
+
+    def between(self, account_id: str, above: int, below: int, now: float) -> list[Post]:
+        """The account's visible posts with ids strictly between two, oldest first."""
+        timeline = self._timelines.get(account_id, [])
+        ids = timeline[bisect_right(timeline, above) : bisect_left(timeline, below)]
+        return [post for post in map(self.by_id.__getitem__, ids) if post.visible_at <= now]
+
+    def newest(self, count: int) -> list[Post]:
+        """The newest posts of all accounts, newest first, visible in timelines or not."""
+        return list(islice(reversed(self.by_id.values()), count))

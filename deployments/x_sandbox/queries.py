@@ -1,0 +1,141 @@
+"""Query strings as X reads them; whatever X would refuse is collected and answered in one 400."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from deployments.x_sandbox.answers import Answer, invalid
+from deployments.x_sandbox.clock import first_id, from_iso
+
+ID = re.compile(r"[0-9]{1,19}")
+POST_FIELDS = frozenset(
+    "article article_title attachments author_id card_uri community_id context_annotations conversation_id created_at "
+    "display_text_range edit_controls edit_history_post_ids edit_history_tweet_ids entities geo id in_reply_to_user_id "
+    "lang matched_media_notes media_metadata non_public_metrics note_post note_request_suggestions note_tweet "
+    "organic_metrics paid_partnership possibly_sensitive promoted_metrics public_metrics referenced_posts "
+    "referenced_tweets reply_settings scopes source suggested_source_links suggested_source_links_with_counts text "
+    "username withheld".split()
+)
+USER_FIELDS = frozenset(
+    "affiliation confirmed_email connection_status created_at description entities id is_identity_verified location "
+    "most_recent_post_id most_recent_tweet_id name parody pinned_post_id pinned_tweet_id profile_banner_url "
+    "profile_image_url protected public_metrics receives_your_dm subscribes_to_you subscription subscription_type url "
+    "username verified verified_followers_count verified_type withheld".split()
+)
+OTHER_FIELDS = frozenset({"media.fields", "poll.fields", "place.fields"})
+"""Accepted and without effect until this X has such things."""
+
+
+class BadQuery(Exception):
+    """The query is one that X refuses; `answer` says so."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+
+@dataclass(slots=True)
+class Query:
+    """The parameters of one read. Raises BadQuery from `check`, with everything that was wrong."""
+
+    values: dict[str, str]
+    known: set[str] = field(default_factory=set)
+    wrong: list[tuple[dict[str, list[str]], str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, query_string: bytes) -> "Query":
+        """Read a query string."""
+        return cls(dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)))
+
+    @property
+    def new_names(self) -> bool:
+        """Whether the caller speaks the newer of X's two generations of names."""
+        return "post.fields" in self.values
+
+    def names(self, parameter: str, among: frozenset[str] | None = None) -> frozenset[str]:
+        """A comma separated parameter as a set."""
+        self.known.add(parameter)
+        text = self.values.get(parameter)
+        if text is None:
+            return frozenset()
+        names = frozenset(text.split(","))
+        if among is not None and (strange := names - among):
+            listed = ",".join(sorted(among))
+            self._refuse(
+                parameter,
+                f"The `{parameter}` query parameter value [{','.join(sorted(strange))}] is not one of [{listed}]",
+            )
+        return names
+
+    def fields(self, *parameters: str, among: frozenset[str]) -> frozenset[str]:
+        """The fields that any of these parameters asks for, with the fields of other things passed over."""
+        self.known |= OTHER_FIELDS
+        return frozenset().union(*(self.names(parameter, among) for parameter in parameters))
+
+    def whole(self, parameter: str, default: int, least: int, most: int) -> int:
+        """A number within bounds."""
+        self.known.add(parameter)
+        text = self.values.get(parameter)
+        if text is None:
+            return default
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if not least <= number <= most:
+            self._refuse(
+                parameter, f"The `{parameter}` query parameter value [{text}] is not between {least} and {most}"
+            )
+        return number
+
+    def id(self, parameter: str, default: int) -> int:
+        """An id, as a number that can be compared."""
+        self.known.add(parameter)
+        text = self.values.get(parameter)
+        if text is None:
+            return default
+        if not ID.fullmatch(text):
+            self._refuse(parameter, f"The `{parameter}` query parameter value [{text}] is not valid")
+            return default
+        return int(text)
+
+    def time_as_id(self, parameter: str, default: int) -> int:
+        """An RFC 3339 instant, as the lowest id of its millisecond."""
+        self.known.add(parameter)
+        text = self.values.get(parameter)
+        if text is None:
+            return default
+        try:
+            return first_id(from_iso(text))
+        except ValueError:
+            self._refuse(
+                parameter, f"The `{parameter}` query parameter value [{text}] is not a valid RFC3339 date time"
+            )
+            return default
+
+    def page(self) -> tuple[str, int] | None:
+        """Direction ("older" or "newer") and id from a pagination token."""
+        self.known.add("pagination_token")
+        text = self.values.get("pagination_token")
+        if text is None:
+            return None
+        try:
+            direction, _, edge = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
+            return {"older": "older", "newer": "newer"}[direction], int(edge)
+        except (binascii.Error, ValueError, KeyError):
+            self._refuse("pagination_token", f"The `pagination_token` query parameter value [{text}] is not valid")
+            return None
+
+    def check(self, *also_known: str) -> None:
+        """Raise BadQuery if anything asked for is unknown or was read and found wrong."""
+        for parameter in self.values.keys() - self.known - set(also_known):
+            known = ",".join(sorted(self.known | set(also_known)))
+            self._refuse(parameter, f"The query parameter [{parameter}] is not one of [{known}]")
+        if self.wrong:
+            raise BadQuery(invalid(self.wrong, self.new_names))
+
+    def _refuse(self, parameter: str, message: str) -> None:
+        self.wrong.append(({parameter: [self.values[parameter]]}, message))
+
+
+def page_token(direction: str, edge: int) -> str:
+    """A pagination token that no client should read."""
+    return base64.urlsafe_b64encode(f"{direction} {edge}".encode()).rstrip(b"=").decode()

@@ -1,0 +1,86 @@
+"""What a test may change while the sandbox runs; `POST /sandbox/settings` merges into it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int | float) else value
+
+
+def _ordered(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise ValueError("the first number must not be above the second")
+    return span
+
+
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Span = Annotated[tuple[NotNegative, NotNegative], BeforeValidator(_pair), AfterValidator(_ordered)]
+"""A number, or [lowest, highest] from which each request draws its own."""
+
+
+EndpointName = Literal[
+    "POST /2/tweets",
+    "GET /2/tweets",
+    "DELETE /2/tweets/{id}",
+    "GET /2/users/me",
+    "GET /2/users/{id}/tweets",
+    "POST /2/oauth2/token",
+    "POST /2/oauth2/revoke",
+]
+"""What limits and faults can be aimed at; a name that is not offered is refused instead of never matching."""
+
+
+class Limit(BaseModel):
+    """Requests that one endpoint takes; None means it is neither counted nor shown in a header."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_15_minutes: int | None = Field(None, ge=0, description="Per account and app in 15 minutes.")
+    user_24_hours: int | None = Field(None, ge=0, description="Per account and app in 24 hours.")
+    app_24_hours: int | None = Field(None, ge=0, description="Per app over all its accounts in 24 hours.")
+
+
+X_LIMITS: dict[EndpointName, Limit] = {
+    # X names no daily limit of one user; the app's keeps its header in sight without ever binding first.
+    "POST /2/tweets": Limit(user_15_minutes=100, user_24_hours=10_000, app_24_hours=10_000),
+    "DELETE /2/tweets/{id}": Limit(user_15_minutes=50),
+    "GET /2/tweets": Limit(user_15_minutes=5_000),
+    "GET /2/users/me": Limit(user_15_minutes=75),
+    "GET /2/users/{id}/tweets": Limit(user_15_minutes=900),
+}
+
+
+class Settings(BaseModel):
+    """How this X behaves beside its faults."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    latency_ms: Span = Field((0, 0), description="What every X endpoint takes before it decides, in milliseconds.")
+    duplicate_refusal: bool = Field(True, description="Refuse a text that the account posted within the window.")
+    duplicate_window_seconds: float = Field(86_400, ge=0, description="How long a text counts as a duplicate.")
+    visibility_lag_seconds: Span = Field((0, 0), description="Until an accepted post shows in its timeline.")
+    code_seconds: float = Field(30, gt=0, description="Life of an authorization code.")
+    access_token_seconds: float = Field(7_200, gt=0, description="Life of an access token.")
+    new_names: bool = Field(False, description="Answer in X's newer names and problem types without being asked.")
+    clock_offset_seconds: float = Field(0, description="Added to the wall clock, so that hours can be played.")
+    limits: dict[EndpointName, Limit] = Field(
+        default_factory=lambda: dict(X_LIMITS), description="Requests by endpoint."
+    )
+
+    def changed(self, change: dict[str, Any]) -> "Settings":
+        """A copy with this change merged in; limits merge by endpoint and field. Raises ValidationError."""
+        whole = self.model_dump()
+        for name, value in change.items():
+            if name == "limits" and isinstance(value, dict):
+                value = {
+                    **whole["limits"],
+                    **{at: _merged(whole["limits"].get(at), part) for at, part in value.items()},
+                }
+            whole[name] = value
+        return Settings.model_validate(whole)
+
+
+def _merged(before: dict[str, Any] | None, part: Any) -> Any:
+    return {**(before or {}), **part} if isinstance(part, dict) else part
