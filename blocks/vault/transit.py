@@ -1,0 +1,72 @@
+"""Encryption and signatures by keys that never leave the vault."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from blocks.vault.client import Vault
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What is to be encrypted; `context` (a bot's id) derives its own key, and must be the same to decrypt."""
+
+    context: str
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What was encrypted; `text` names the key's version and may lie anywhere."""
+
+    context: str
+    text: str
+
+
+class Transit:
+    """The transit engine on one mount. Batches of 100 are 30 times as fast as single items."""
+
+    def __init__(self, vault: Vault, mount: str) -> None:
+        self._vault = vault
+        self._mount = mount
+
+    def encrypt(self, key: str, items: Sequence[Plain]) -> list[Sealed]:
+        """Encrypt a batch with a derived key; all or none."""
+        batch = [{"context": _coded(item.context.encode()), "plaintext": _coded(item.value)} for item in items]
+        answer = self._ask(f"encrypt {len(items)} values with {key}", f"encrypt/{key}", {"batch_input": batch})
+        results = answer["data"]["batch_results"]
+        return [Sealed(item.context, result["ciphertext"]) for item, result in zip(items, results, strict=True)]
+
+    def decrypt(self, key: str, items: Sequence[Sealed]) -> list[bytes | None]:
+        """Decrypt a batch; None stands where a text is damaged, of another context or of a retired key version."""
+        batch = [{"context": _coded(item.context.encode()), "ciphertext": item.text} for item in items]
+        # Each item carries its own verdict; with the usual code one bad item would fail the whole batch.
+        body = {"batch_input": batch, "partial_failure_response_code": 200}
+        answer = self._ask(f"decrypt {len(items)} values with {key}", f"decrypt/{key}", body)
+        return [_plaintext(result) for result in answer["data"]["batch_results"]]
+
+    def sign(self, key: str, value: bytes) -> str:
+        """Signature of `value`, with the key's version in front; needs the key's own role."""
+        answer = self._ask(f"sign with {key}", f"sign/{key}", {"input": _coded(value)})
+        return str(answer["data"]["signature"])
+
+    def verify(self, key: str, value: bytes, signature: str) -> bool:
+        """Whether `signature` is ours for `value`; raises Refused if it is no signature at all."""
+        body = {"input": _coded(value), "signature": signature}
+        answer = self._ask(f"verify with {key}", f"verify/{key}", body)
+        return bool(answer["data"]["valid"])
+
+    def _ask(self, asked: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        # None of these changes anything in the vault, so each may be repeated like a read.
+        return self._vault.call(
+            asked, lambda: self._vault.adapter.post(f"/v1/{self._mount}/{path}", json=body), writes=False
+        )
+
+
+def _coded(value: bytes) -> str:
+    return b64encode(value).decode("ascii")
+
+
+def _plaintext(result: Mapping[str, Any]) -> bytes | None:
+    return None if result.get("error") else b64decode(result["plaintext"])

@@ -1,0 +1,32 @@
+# The front door. It faces people, so it may hand credentials in but not read those of bots back.
+
+# Consent writes both tokens of a bot; leaving deletes them. The version (metadata) is what a write is based on.
+path "${kv}/data/bots/+/access"      { capabilities = ["create", "update"] }
+path "${kv}/data/bots/+/refresh"     { capabilities = ["create", "update"] }
+path "${kv}/metadata/bots/+/access"  { capabilities = ["read", "delete"] }
+path "${kv}/metadata/bots/+/refresh" { capabilities = ["read", "delete"] }
+
+# An app's client secret is entered here and read here, to exchange a code for tokens.
+path "${kv}/data/apps/+/client"     { capabilities = ["create", "update", "read"] }
+path "${kv}/metadata/apps/+/client" { capabilities = ["read", "delete"] }
+
+# Its own: signing keys of sessions, one-time values of a started consent.
+path "${kv}/data/gateway/*"     { capabilities = ["create", "update", "read"] }
+path "${kv}/metadata/gateway/*" { capabilities = ["read", "delete", "list"] }
+
+# Credentials of outside services (webhooks, mail, language model) are entered here and read by the flows that use them.
+path "${kv}/data/services/+"     { capabilities = ["create", "update"] }
+path "${kv}/metadata/services/+" { capabilities = ["read", "delete"] }
+
+path "${kv}/data/postgres/app"     { capabilities = ["read"] }
+path "${kv}/data/postgres/gateway" { capabilities = ["read"] }
+
+# Bot records, and the check of the audit's seals.
+path "${transit}/encrypt/bot-records" { capabilities = ["update"] }
+path "${transit}/decrypt/bot-records" { capabilities = ["update"] }
+path "${transit}/verify/audit"        { capabilities = ["update"] }
+path "${kv}/data/audit/seal"          { capabilities = ["read"] }
+
+# Look after its own token.
+path "auth/token/lookup-self" { capabilities = ["read"] }
+path "auth/token/renew-self"  { capabilities = ["update"] }

@@ -1,0 +1,23 @@
+# The one refresher of tokens, and the rotation of keys.
+
+path "${kv}/data/bots/+/access"      { capabilities = ["create", "update", "read"] }
+path "${kv}/data/bots/+/refresh"     { capabilities = ["create", "update", "read"] }
+path "${kv}/metadata/bots/+/access"  { capabilities = ["read"] }
+path "${kv}/metadata/bots/+/refresh" { capabilities = ["read"] }
+path "${kv}/data/apps/+/client"      { capabilities = ["read"] }
+
+# Its own: the key that fingerprints a refresh attempt, and the probe that a write works before X is asked.
+path "${kv}/data/keys/*"     { capabilities = ["create", "update", "read"] }
+path "${kv}/metadata/keys/*" { capabilities = ["read"] }
+
+path "${kv}/data/postgres/app"  { capabilities = ["read"] }
+path "${kv}/data/postgres/keys" { capabilities = ["read"] }
+
+# Rotation of the key of bot records: new version, old texts wrapped again; never a look inside.
+path "${transit}/keys/bot-records"        { capabilities = ["read"] }
+path "${transit}/keys/bot-records/rotate" { capabilities = ["update"] }
+path "${transit}/rewrap/bot-records"      { capabilities = ["update"] }
+
+# Look after its own token.
+path "auth/token/lookup-self" { capabilities = ["read"] }
+path "auth/token/renew-self"  { capabilities = ["update"] }

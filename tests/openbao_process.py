@@ -1,0 +1,173 @@
+"""A real OpenBao in a folder of its own, for tests: started and provisioned in four seconds, gone with the process.
+
+`shared_openbao()` is one for the whole test process; who breaks it starts one of their own with `running_openbao()`.
+"""
+
+import atexit
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blocks.vault.client import AppRole, Vault
+from blocks.vault.kv import Kv
+from blocks.vault.transit import Transit
+from config.places import Places
+from config.settings import Logs, Settings, Stack
+from config.settings import Vault as VaultSettings
+from deployments.local import openbao, vault_provisioning
+from tests.postgres_process import free_port
+
+READY_SECONDS = 30
+SECRET_ID_SECONDS = 3600  # nobody renews them here
+STOP_SECONDS = 20
+
+
+def vault_places(home: Path, logs: Mapping[str, Any] | None = None, **vault: Any) -> Places:
+    """Settings of a vault under `home` on free ports; `vault` and `logs` override single ones."""
+    wanted = {"port": free_port(), "cluster_port": free_port(), **vault}
+    stack = Stack(secret_id_seconds=SECRET_ID_SECONDS)
+    return Places(Settings(home=home, vault=VaultSettings(**wanted), logs=Logs(**(logs or {})), stack=stack))
+
+
+@dataclass
+class OpenBaoProcess:
+    """The server; `start` after `kill` or `stop` brings the same vault back on the same port."""
+
+    places: Places
+    process: "subprocess.Popen[bytes] | None" = None
+    clients: dict[str, Vault] = field(default_factory=dict)
+
+    @property
+    def pid(self) -> int:
+        """Number of the server's process."""
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Prepare, start and wait until it serves."""
+        child = openbao.child(self.places)
+        assert child.prepare is not None
+        child.prepare()
+        # A test process that is killed takes its server along.
+        command = ["setpriv", "--pdeathsig", "KILL", *child.command]
+        log = self.places.logs / "openbao.log"
+        with log.open("ab") as said:
+            self.process = subprocess.Popen(
+                command, env=dict(child.environment), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while (why := child.ready()) is not None:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"OpenBao did not start: {why}\n{log.read_text(encoding='utf-8')[-2000:]}")
+            time.sleep(0.02)
+
+    def client(self, role: str) -> Vault:
+        """The vault as `role` (or `supervisor`, `provision`) sees it; one client a role."""
+        if role not in self.clients:
+            self.clients[role] = self.new_client(role)
+        return self.clients[role]
+
+    def new_client(self, role: str) -> Vault:
+        """A client of its own, not signed in yet."""
+        if role == vault_provisioning.SUPERVISOR:
+            return Vault(self.places, vault_provisioning.supervisor_ids(self.places))
+        if role in vault_provisioning.ROLES:
+            return Vault.for_role(self.places, role)
+        supervisor, mount = self.client(vault_provisioning.SUPERVISOR), self.places.settings.vault.approle_mount
+        role_id = supervisor.get(f"auth/{mount}/role/{role}/role-id")["data"]["role_id"]
+        secret_id = supervisor.put(f"auth/{mount}/role/{role}/secret-id", {})["data"]["secret_id"]
+        return Vault(self.places, AppRole(mount, role_id, secret_id))
+
+    def kv(self, role: str) -> Kv:
+        """The KV engine as `role` sees it."""
+        settings = self.places.settings.vault
+        return Kv(self.client(role), settings.kv_mount, settings.readers)
+
+    def transit(self, role: str) -> Transit:
+        """The transit engine as `role` sees it."""
+        return Transit(self.client(role), self.places.settings.vault.transit_mount)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """A clean end."""
+        self._end(signal.SIGTERM)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP for as long as the block runs: connections open, requests are taken, nothing is answered."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(STOP_SECONDS)
+        self.process = None
+
+
+@contextmanager
+def running_openbao(
+    home: Path | None = None, *, provisioned: bool = True, logs: Mapping[str, Any] | None = None, **vault: Any
+) -> Iterator[OpenBaoProcess]:
+    """A vault of its own for as long as the block runs; call it from the main thread, to which its life is tied.
+
+    Without `home` it works in memory-backed /dev/shm where there is one: its writes wait for the disk otherwise.
+    """
+    memory = Path("/dev/shm")  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="openbao-", dir=memory if memory.is_dir() else None) as temporary:
+        server = OpenBaoProcess(vault_places(home or Path(temporary), logs, **vault))
+        try:
+            server.start()
+            if provisioned:
+                vault_provisioning.provision(server.places)
+            yield server
+        finally:
+            server.stop()
+            for client in server.clients.values():
+                client.close()
+
+
+@functools.cache
+def shared_openbao() -> OpenBaoProcess:
+    """The one vault of this test process, provisioned; leave it running and use paths of your own."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(running_openbao())
+
+
+@contextmanager
+def dev_server(folder: Path) -> Iterator[tuple[str, Path]]:
+    """A vault that somebody else runs: its address and a file with a token that may do everything."""
+    port, token = free_port(), "a-token-of-somebody-else"
+    binary = openbao.child(vault_places(folder)).command
+    at = next(index for index, part in enumerate(binary) if part.endswith("/bao"))
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", binary[at], "server", "-dev", f"-dev-root-token-id={token}",
+         f"-dev-listen-address=127.0.0.1:{port}", "-dev-no-store-token"],
+        env={"PATH": os.defpath, "HOME": str(folder)}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    token_file = folder / "admin.token"
+    token_file.touch(mode=0o600)
+    token_file.write_text(token, encoding="utf-8")
+    try:
+        yield f"http://127.0.0.1:{port}", token_file
+    finally:
+        process.kill()
+        process.wait(STOP_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)

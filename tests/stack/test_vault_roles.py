@@ -1,0 +1,129 @@
+"""What each role may and may not, asked of a real vault."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from blocks.vault.errors import Denied, Missing
+from deployments.local.vault_provisioning import AUDIT_KEY, BOT_RECORDS_KEY, ROLES
+from tests.openbao_process import OpenBaoProcess, shared_openbao
+
+BOT = "bots/b1"
+PASSWORDS = ("app", "owner", "reader", "prefect", "gateway", "poster", "keys", "sealer")
+
+
+@pytest.fixture(scope="module")
+def bao() -> OpenBaoProcess:
+    bao = shared_openbao()
+    bao.kv("keys").write(f"{BOT}/access", {"token": "a"}, cas=None)
+    bao.kv("keys").write(f"{BOT}/refresh", {"token": "r"}, cas=None)
+    bao.kv("gateway").write("apps/app1/client", {"secret": "c"}, cas=None)
+    bao.kv("gateway").write("services/mail", {"password": "m"}, cas=None)
+    for name in PASSWORDS:
+        bao.kv("provision").write(f"postgres/{name}", {"password": name}, cas=None)
+    return bao
+
+
+def allowed(ask: Callable[[], object]) -> bool:
+    """A thing that is not there is allowed to be looked for."""
+    try:
+        ask()
+    except Denied:
+        return False
+    except Missing:
+        return True
+    return True
+
+
+READS = {
+    f"{BOT}/access": {"poster", "keys"},
+    f"{BOT}/refresh": {"keys"},
+    "apps/app1/client": {"gateway", "keys"},
+    "services/mail": {"reader"},
+    "gateway/anything": {"gateway"},
+    "keys/fingerprint": {"keys"},
+    "audit/seal": {"gateway", "sealer", "reader"},
+    "postgres/app": {"gateway", "poster", "keys", "sealer", "provision"},
+    "postgres/owner": {"provision"},
+    "postgres/prefect": {"provision"},
+    "postgres/reader": {"reader", "provision"},
+    "postgres/gateway": {"gateway", "provision"},
+    "postgres/poster": {"poster", "provision"},
+    "postgres/keys": {"keys", "provision"},
+    "postgres/sealer": {"sealer", "provision"},
+    "stack/ready": {"supervisor"},
+}
+WRITES = {
+    "bots/new/access": {"gateway", "keys"},
+    "bots/new/refresh": {"gateway", "keys"},
+    "apps/new/client": {"gateway"},
+    "services/new": {"gateway"},
+    "gateway/new": {"gateway"},
+    "keys/new": {"keys"},
+    "audit/seal": {"sealer"},
+    "postgres/new": {"provision"},
+    "stack/ready": set(),
+    "elsewhere/new": set(),
+}
+
+
+@pytest.mark.promise("C4")
+@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+def test_a_role_reads_what_it_needs_and_nothing_else(bao: OpenBaoProcess, role: str) -> None:
+    kv = bao.kv(role)
+    assert {path for path in READS if allowed(lambda: kv.read(path))} == {  # noqa: B023
+        path for path, roles in READS.items() if role in roles
+    }
+
+
+@pytest.mark.promise("C4")
+@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+def test_a_role_writes_what_it_must_and_nothing_else(bao: OpenBaoProcess, role: str) -> None:
+    kv = bao.kv(role)
+    assert {path for path in WRITES if allowed(lambda: kv.write(path, {"x": "y"}, cas=None))} == {  # noqa: B023
+        path for path, roles in WRITES.items() if role in roles
+    }
+
+
+@pytest.mark.promise("C4")
+@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+def test_only_the_gateway_deletes(bao: OpenBaoProcess, role: str) -> None:
+    path = f"bots/{uuid4()}/access"
+    bao.kv("keys").write(path, {"token": "a"}, cas=0)
+    assert allowed(lambda: bao.kv(role).delete(path)) == (role == "gateway")
+
+
+@pytest.mark.promise("C4")
+@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+def test_only_the_sealer_signs_and_only_the_gateway_looks_into_records(bao: OpenBaoProcess, role: str) -> None:
+    mount, client = bao.places.settings.vault.transit_mount, bao.client(role)
+    uses = {
+        f"{mount}/sign/{AUDIT_KEY}": {"input": "eA=="},
+        f"{mount}/encrypt/{BOT_RECORDS_KEY}": {"plaintext": "eA==", "context": "eA=="},
+        f"{mount}/export/signing-key/{AUDIT_KEY}": {},
+        f"{mount}/keys/{AUDIT_KEY}/config": {"deletion_allowed": True},
+    }
+    may = {"sealer": {f"{mount}/sign/{AUDIT_KEY}"}, "gateway": {f"{mount}/encrypt/{BOT_RECORDS_KEY}"}}
+    assert {path for path, body in uses.items() if allowed(lambda: client.put(path, body))} == may.get(  # noqa: B023
+        role, set()
+    )
+
+
+@pytest.mark.promise("C4")
+@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+def test_no_role_but_provision_touches_the_vault_itself(bao: OpenBaoProcess, role: str) -> None:
+    approle, client = bao.places.settings.vault.approle_mount, bao.client(role)
+    asks = {
+        "policy": lambda: client.put("sys/policies/acl/vivesphere-reader", {"policy": ""}),
+        "foreign policy": lambda: client.put("sys/policies/acl/default", {"policy": ""}),
+        "mount": lambda: client.put("sys/mounts/more", {"type": "kv"}),
+        "audit": lambda: client.put("sys/audit/more", {"type": "file", "options": {"file_path": "discard"}}),
+        "raw": lambda: client.get("sys/raw/core"),
+        "token": lambda: client.put("auth/token/create", {"policies": ["root"]}),
+        "supervisor's id": lambda: client.put(f"auth/{approle}/role/supervisor/secret-id", {}),
+        "keys' id": lambda: client.put(f"auth/{approle}/role/keys/secret-id", {}),
+    }
+    if role == "provision":
+        asks.pop("policy")  # it may; the tests of provisioning do it
+    assert [what for what, ask in asks.items() if allowed(ask)] == (["keys' id"] if role == "supervisor" else [])

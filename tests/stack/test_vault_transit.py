@@ -1,0 +1,51 @@
+"""Keys that never leave the vault."""
+
+from uuid import uuid4
+
+import pytest
+
+from blocks.vault.errors import Denied, Refused
+from blocks.vault.transit import Plain, Sealed
+from deployments.local.vault_provisioning import AUDIT_KEY, BOT_RECORDS_KEY
+from tests.openbao_process import OpenBaoProcess, shared_openbao
+
+
+@pytest.fixture(scope="module")
+def bao() -> OpenBaoProcess:
+    return shared_openbao()
+
+
+def test_a_batch_comes_back_as_it_went_in(bao: OpenBaoProcess) -> None:
+    transit = bao.transit("gateway")
+    items = [Plain(f"bot-{number % 7}", f"value {number}".encode()) for number in range(2_000)]
+    sealed = transit.encrypt(BOT_RECORDS_KEY, items)
+    assert not any("value" in item.text for item in sealed)
+    assert transit.decrypt(BOT_RECORDS_KEY, sealed) == [item.value for item in items]
+
+
+def test_a_text_of_another_bot_or_a_damaged_one_spoils_no_other(bao: OpenBaoProcess) -> None:
+    transit = bao.transit("gateway")
+    (mine,) = transit.encrypt(BOT_RECORDS_KEY, [Plain("bot-1", b"mine")])
+    asked = [
+        mine,
+        Sealed("bot-2", mine.text),
+        Sealed("bot-1", mine.text[:-8] + "AAAAAA=="),
+        Sealed("bot-1", "nonsense"),
+    ]
+    assert transit.decrypt(BOT_RECORDS_KEY, asked) == [b"mine", None, None, None]
+
+
+def test_a_plain_value_does_not_show(bao: OpenBaoProcess) -> None:
+    assert "mine" not in repr(Plain("bot-1", b"mine"))
+
+
+def test_a_seal_is_verified_by_those_who_cannot_make_one(bao: OpenBaoProcess) -> None:
+    root = uuid4().bytes
+    signature = bao.transit("sealer").sign(AUDIT_KEY, root)
+    assert bao.transit("reader").verify(AUDIT_KEY, root, signature)
+    assert bao.transit("gateway").verify(AUDIT_KEY, root, signature)
+    assert not bao.transit("reader").verify(AUDIT_KEY, root + b"!", signature)
+    with pytest.raises(Refused):
+        bao.transit("reader").verify(AUDIT_KEY, root, "no signature")
+    with pytest.raises(Denied):
+        bao.transit("reader").sign(AUDIT_KEY, root)
