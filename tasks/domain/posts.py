@@ -69,6 +69,11 @@ class Outcome:
     detail: str | None = None
     retry_at: datetime | None = None
 
+    @property
+    def said(self) -> str:
+        """The problem and its details for people."""
+        return ": ".join(part for part in (self.problem, self.detail) if part) or self.ended
+
 
 @dataclass(frozen=True)
 class NextStep:
@@ -85,20 +90,14 @@ def after_attempt(outcome: Outcome, attempts: int, attempts_max: int, now: datet
         case "accepted":
             return NextStep("published")
         case "unknown":
-            return NextStep("unknown", outcome.problem)
+            return NextStep("unknown", outcome.said)
         case "refused":
-            return NextStep("refused", outcome.problem)
+            return NextStep("refused", outcome.said)
         case "unauthorized":
             return NextStep("scheduled", "the bot needs to sign in again", now + retry)
     if attempts >= attempts_max:
-        return NextStep("refused", f"{outcome.problem or outcome.ended}, {attempts} attempts")
-    return NextStep("scheduled", outcome.problem, max(outcome.retry_at or now, now + retry))
-
-
-def misfires_at(due_at: datetime, expires_at: datetime | None, grace: timedelta) -> datetime:
-    """The instant after which a post is not sent any more."""
-    latest = due_at + grace
-    return latest if expires_at is None else min(latest, expires_at)
+        return NextStep("refused", f"{outcome.said}; given up after {attempts} attempts")
+    return NextStep("scheduled", outcome.said, max(outcome.retry_at or now, now + retry))
 
 
 def fingerprint(text: str) -> bytes:

@@ -6,6 +6,9 @@ from typing import Literal, get_args
 from uuid import UUID
 
 Permission = Literal[
+    "apps.read",
+    "apps.write",
+    "bots.connect",
     "bots.read",
     "bots.write",
     "personas.read",

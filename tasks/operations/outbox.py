@@ -335,5 +335,4 @@ def _ended(error: XError) -> Ended:
 
 def _sent(settled: Settled, post: ClaimedPost) -> Sent:
     outcome, step = settled.outcome, settled.next_step
-    said = " ".join(part for part in (step.reason, outcome.detail) if part)
-    return Sent(post.id, post.handle, post.due_at, step.status, said or None, outcome.x_post_id, outcome.first_byte_at)
+    return Sent(post.id, post.handle, post.due_at, step.status, step.reason, outcome.x_post_id, outcome.first_byte_at)

@@ -10,7 +10,11 @@ path "${kv}/metadata/bots/+/refresh" { capabilities = ["read", "delete"] }
 path "${kv}/data/apps/+/client"     { capabilities = ["create", "update", "read"] }
 path "${kv}/metadata/apps/+/client" { capabilities = ["read", "delete"] }
 
-# Its own: signing keys of sessions, one-time values of a started consent.
+# A consent under way: the PKCE verifier waits here for the owner to come back, and goes once it is used.
+path "${kv}/data/consents/+"     { capabilities = ["create", "read"] }
+path "${kv}/metadata/consents/+" { capabilities = ["delete"] }
+
+# Its own: signing keys of sessions.
 path "${kv}/data/gateway/*"     { capabilities = ["create", "update", "read"] }
 path "${kv}/metadata/gateway/*" { capabilities = ["read", "delete", "list"] }
 

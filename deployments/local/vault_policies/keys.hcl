@@ -6,6 +6,10 @@ path "${kv}/metadata/bots/+/access"  { capabilities = ["read"] }
 path "${kv}/metadata/bots/+/refresh" { capabilities = ["read"] }
 path "${kv}/data/apps/+/client"      { capabilities = ["read"] }
 
+# A consent under way: the PKCE verifier waits here for the owner to come back, and goes once it is used.
+path "${kv}/data/consents/+"     { capabilities = ["create", "read"] }
+path "${kv}/metadata/consents/+" { capabilities = ["delete"] }
+
 # Its own: the key that fingerprints a refresh attempt, and the probe that a write works before X is asked.
 path "${kv}/data/keys/*"     { capabilities = ["create", "update", "read"] }
 path "${kv}/metadata/keys/*" { capabilities = ["read"] }

@@ -1,0 +1,48 @@
+"""The clerk: looks every second for attempts and posts whose time has passed, and says so in their state."""
+
+import asyncio
+import logging
+import signal
+
+from config import logs
+from config.loading import settings
+from config.places import Places
+from tasks.connections import Connections, open_connections
+from tasks.operations import delivery
+from tasks.operations.outbox import PASSING
+
+log = logging.getLogger("vivesphere.debug")
+
+LOOK_SECONDS = 1.0
+
+
+async def main() -> None:
+    """Sweep until SIGTERM; a database or vault that is away is waited for."""
+    places = Places(settings())
+    logs.configure("clerk", places)
+    ended = asyncio.Event()
+    for how in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(how, ended.set)
+    async with open_connections("sealer", places) as at:
+        while not ended.is_set():
+            await _look(at)
+            try:
+                await asyncio.wait_for(ended.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+
+async def _look(at: Connections) -> None:
+    try:
+        swept = await delivery.sweep(at)
+    except PASSING as error:
+        log.warning("nothing was swept: %s", error)
+        return
+    for post_id in swept.unknown:
+        log.warning("post %s is unknown: its sender ended before it wrote down an answer", post_id)
+    for post_id in swept.expired:
+        log.warning("post %s expired: it was too late to be sent", post_id)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

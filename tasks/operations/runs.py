@@ -1,0 +1,83 @@
+"""Runs of flows that people ask for: what they want is written down first, and the flow trusts that row alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from blocks.prefect_api import Deployment, FlowRun, PrefectApi
+from tasks.connections import Connections
+from tasks.domain.roles import Actor
+from tasks.operations import activity
+from tasks.store import run_requests
+
+# A flow that takes arguments has this one parameter: parameters carry no authority, the row they name does.
+REQUEST = "run_request_id"
+
+
+class NoSuchDeploymentError(LookupError):
+    """There is no such deployment on our work pool; the message names the ones there are."""
+
+
+class NoSuchRunError(LookupError):
+    """Prefect knows no run with this id."""
+
+
+class NoArgumentsError(ValueError):
+    """Arguments were given for a flow that takes none."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A request, and the flow run that serves it."""
+
+    request_id: UUID
+    deployment: str
+    run: FlowRun
+
+
+async def start(at: Connections, deployment: str, arguments: Mapping[str, Any], actor: Actor) -> Started:
+    """Start `flow/deployment`, or the only deployment of `flow`.
+
+    A request whose run Prefect did not create stays without a run id, and nothing serves it later.
+    """
+    async with PrefectApi(at.places) as prefect:
+        found = await _deployment(prefect, deployment)
+        if arguments and REQUEST not in found.parameters:
+            raise NoArgumentsError(f"{found.name} takes no arguments; leave out {', '.join(sorted(arguments))}")
+        async with at.transaction() as session:
+            request_id = await run_requests.add(session, found.name, arguments, actor.name)
+            await activity.note(session, actor, "runs.start", found.name, request_id=str(request_id))
+        parameters = {REQUEST: str(request_id)} if REQUEST in found.parameters else {}
+        run = await prefect.start(found.id, parameters, idempotency_key=str(request_id))
+    async with at.transaction() as session:
+        await run_requests.served(session, request_id, run.id)
+    return Started(request_id, found.name, run)
+
+
+async def get(at: Connections, run_id: UUID) -> FlowRun:
+    """One run as it stands; raises NoSuchRunError."""
+    async with PrefectApi(at.places) as prefect:
+        found = await prefect.run(run_id)
+    if found is None:
+        raise NoSuchRunError(f"there is no run {run_id}")
+    return found
+
+
+async def recent(at: Connections, deployment: str | None = None, limit: int = 20) -> Sequence[FlowRun]:
+    """The latest runs, of one deployment or of all."""
+    async with PrefectApi(at.places) as prefect:
+        found = await _deployment(prefect, deployment) if deployment else None
+        return await prefect.recent(found.id if found else None, limit)
+
+
+async def _deployment(prefect: PrefectApi, name: str) -> Deployment:
+    flow, slash, _ = name.partition("/")
+    fitting = [one for one in await prefect.deployments(flow) if not slash or one.name == name]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = ", ".join(one.name for one in fitting)
+        raise NoSuchDeploymentError(f"the flow '{flow}' has several deployments; name one of {names}")
+    names = ", ".join(one.name for one in await prefect.deployments()) or "none"
+    raise NoSuchDeploymentError(f"there is no deployment '{name}'; there are: {names}")

@@ -1,0 +1,62 @@
+"""Posts as the Prefect UI shows them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+
+from tasks.artifacts import show_summary
+from tasks.connections import Connections
+from tasks.operations import delivery
+from tasks.operations.delivery import Claim, Published, Window
+from tasks.operations.outbox import Sent
+
+
+@asynccontextmanager
+async def open_window(window_seconds: float | None) -> AsyncIterator[Window]:
+    """A sender at work for the time of one run."""
+    async with Connections.shared("poster") as at, delivery.open_window(at, window_seconds, flow_run.id) as window:
+        yield window
+
+
+# No retries: the ledger retries, Prefect must not (P2).
+@task(
+    retries=0,
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    tags=["x-write"],
+    task_run_name="claim {claim.number}: {claim.posts} posts",
+)
+async def publish_claimed(claim: Claim) -> Published:
+    """Send the posts held under one lease, each at its due instant."""
+    async with Connections.shared("poster") as at:
+        published = await delivery.publish(at, claim)
+    _tell(published.sent)
+    return published
+
+
+async def show_published(results: Sequence[Published]) -> None:
+    """Sum the run up, in its log and on its page."""
+    counted = delivery.summary(results)
+    said = ", ".join(f"{number} {status}" for status, number in counted.most_common()) or "nothing was due"
+    get_run_logger().info("This run: %s", said)
+    await show_summary(results)
+
+
+def _tell(sent: Sequence[Sent]) -> None:
+    logger = get_run_logger()
+    for one in sent:
+        late = (
+            "" if one.lateness_seconds is None else f", {max(one.lateness_seconds, 0) * 1000:.0f} ms after its instant"
+        )
+        if one.status == "published":
+            logger.info("@%s published %s%s", one.handle, one.x_post_id, late)
+        elif one.status in ("unknown", "held"):
+            logger.error(
+                "@%s %s: post %s: %s; nothing sends it again by itself", one.handle, one.status, one.post_id, one.reason
+            )
+        else:
+            logger.warning("@%s %s: post %s: %s", one.handle, one.status, one.post_id, one.reason)

@@ -1,0 +1,145 @@
+"""One sender at work, in this process: real Postgres, real sandbox; the vault is a fake that holds tokens."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from blocks.postgres.engine import Login, Server
+from blocks.vault.errors import Missing, VaultError
+from blocks.vault.kv import Secret
+from blocks.x.client import XClient
+from config.places import Places
+from config.settings import Posting, Settings, X
+from tasks.connections import Connections
+from tasks.operations import delivery
+from tasks.operations.credentials import access_path
+from tasks.operations.delivery import Published
+from tasks.operations.outbox import Sent
+from tasks.store import posts
+from tasks.store.posts import PostRow
+from tests.makers import stored_bots, stored_posts
+from tests.postgres_process import PostgresProcess
+from tests.x_sandbox_process import XSandboxProcess
+
+# Waits of the profile `fast`: the same promises, on a clock a test can wait for.
+FAST = Posting(
+    window_seconds=6,
+    lease_seconds=1,
+    beat_seconds=0.25,
+    poll_seconds=0.05,
+    retry_seconds=0.1,
+    give_up_seconds=2,
+    lanes=20,
+)
+
+
+class FakeKv:
+    """The KV engine as posting sees it: secrets by path, or an error for all of them."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, Mapping[str, str]] = {}
+        self.reads = 0
+        self.away: VaultError | None = None
+
+    def read_many(self, paths: Sequence[str]) -> dict[str, Secret | VaultError]:
+        """As Kv.read_many."""
+        self.reads += len(paths)
+        return {path: self._one(path) for path in paths}
+
+    def _one(self, path: str) -> Secret | VaultError:
+        if self.away:
+            return self.away
+        if path not in self.secrets:
+            return Missing(path)
+        return Secret(self.secrets[path], 1, datetime.now(UTC))
+
+
+@dataclass
+class Sender:
+    """What a test says to a sender, and asks of it."""
+
+    at: Connections
+    x: XSandboxProcess
+    kv: FakeKv
+    ledger_from: int = 0
+    bots: list[UUID] = field(default_factory=list)
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """What X accepted since this test began."""
+        return self.x.ledger("create", after=self.ledger_from)
+
+    async def accepted(self, count: int = 1) -> None:
+        """Wait until X has accepted `count` posts."""
+        async with asyncio.timeout(10):
+            while len(self.ledger()) < count:
+                await asyncio.sleep(0.02)
+
+    async def with_bots(self, count: int, **given: object) -> list[UUID]:
+        """Active bots with an account on the sandbox and a token in the vault."""
+        async with self.at.transaction() as session:
+            self.bots = await stored_bots(session, count, **given)
+        tokens = self.x.tokens(*(f"bot_{number}" for number in range(count)))
+        expires_at = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+        for bot_id, token in zip(self.bots, tokens, strict=True):
+            self.kv.secrets[access_path(bot_id)] = {"access_token": token["access_token"], "expires_at": expires_at}
+        return self.bots
+
+    async def schedule(self, bot_id: UUID, count: int = 1, due_in_seconds: float = 0, **given: object) -> list[UUID]:
+        """Scheduled posts that the gate has let pass."""
+        async with self.at.transaction() as session:
+            return await stored_posts(session, bot_id, count, due_in_seconds, **given)
+
+    async def run(self, seconds: float) -> list[Sent]:
+        """Serve one window."""
+        async with delivery.open_window(self.at, seconds) as window:
+            async for claim in window:
+                window.sending(delivery.publish(self.at, claim))
+            results: list[Published] = window.results
+        return [sent for published in results for sent in published.sent]
+
+    async def post(self, post_id: UUID) -> PostRow:
+        """How a post stands."""
+        async with self.at.transaction() as session:
+            row = await posts.get(session, post_id)
+        assert row is not None
+        return row
+
+    async def sql(self, statement: str, **given: object) -> None:
+        """Change something behind the sender's back."""
+        async with self.at.transaction() as session:
+            await session.execute(text(statement), given)
+
+
+@pytest.fixture(scope="session")
+def x_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[XSandboxProcess]:
+    """One sandbox a session."""
+    folder: Path = tmp_path_factory.mktemp("x")
+    with XSandboxProcess(folder) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def sender(
+    engine: AsyncEngine, database: Server, postgres: PostgresProcess, x_process: XSandboxProcess
+) -> AsyncIterator[Sender]:
+    """A sender on a fresh database and an empty sandbox."""
+    x_process.reset()
+    kv = FakeKv()
+
+    async def login() -> Login:
+        return Login("vivesphere_app", postgres.password)
+
+    settings = Settings(posting=FAST, x=X(base_url=x_process.url))
+    client = XClient(x_process.url, lanes=FAST.lanes, connect_timeout_seconds=1, deadline_seconds=1.5)
+    seen = [entry["seq"] for entry in x_process.ledger()]
+    async with client as x:
+        at = Connections(Places(settings), database, login, engine, kv, x)  # type: ignore[arg-type]
+        yield Sender(at, x_process, kv, max(seen, default=0))

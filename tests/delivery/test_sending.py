@@ -1,0 +1,176 @@
+"""A sender on a real database and a real sandbox: what goes out, what does not, and what is said of it."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from sqlalchemy import text
+
+from blocks.vault.errors import Unreachable
+from tests.delivery.conftest import Sender
+
+
+@pytest.mark.promise("P1")
+async def test_every_due_post_goes_out_once_and_says_so(sender: Sender) -> None:
+    bots = await sender.with_bots(5)
+    ids = [post for bot in bots for post in await sender.schedule(bot, 8)]
+    sent = await sender.run(1)
+    ledger = sender.ledger()
+    rows = [await sender.post(post_id) for post_id in ids]
+    assert Counter(entry["text"] for entry in ledger) == Counter(row.text for row in rows)
+    assert {row.status for row in rows} == {"published"}
+    assert {row.x_post_id for row in rows} == {entry["x_post_id"] for entry in ledger}
+    assert Counter(one.status for one in sent) == {"published": 40}
+
+
+async def test_a_post_never_goes_out_before_its_instant(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot, due_in_seconds=0.7)
+    [sent] = await sender.run(1.5)
+    assert (await sender.post(post)).status == "published"
+    assert sent.lateness_seconds is not None
+    assert sent.lateness_seconds >= 0
+
+
+async def test_a_post_made_while_a_run_waits_wakes_it_up(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    run = asyncio.create_task(sender.run(2))
+    [post] = await sender.schedule(bot)
+    await sender.accepted()
+    await run
+    assert (await sender.post(post)).status == "published"
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "drop", "when": "after"},
+        {"fault": "error", "when": "after"},
+        {"fault": "error", "when": "before"},
+        {"fault": "reset", "when": "after"},
+        {"fault": "cut", "when": "after"},
+        {"fault": "truncate", "when": "after"},
+        {"fault": "freeze", "when": "after"},
+    ],
+    ids=lambda fault: f"{fault['fault']}-{fault['when']}",
+)
+async def test_without_an_answer_a_post_is_unknown_and_nothing_sends_it_again(
+    sender: Sender, fault: dict[str, str]
+) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    sender.x.fault(**fault, endpoint="POST /2/tweets", count=1)
+    first = await sender.run(0.5)
+    again = await sender.run(0.5)
+    assert [one.status for one in first] == ["unknown"]
+    assert again == []
+    assert (await sender.post(post)).status == "unknown"
+    assert len(sender.ledger()) == (1 if fault["when"] == "after" else 0)
+
+
+async def test_what_x_refuses_ends_with_its_reason(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [first] = await sender.schedule(bot, text="Said once")
+    await sender.run(0.3)
+    [second] = await sender.schedule(bot, text="Said once")
+    await sender.run(0.3)
+    assert (await sender.post(first)).status == "published"
+    row = await sender.post(second)
+    assert row.status == "refused"
+    assert row.reason is not None
+    assert "duplicate" in row.reason.lower()
+
+
+async def test_a_throttled_post_waits_until_x_says_and_then_goes_out(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    sender.x.fault("problem", problem="too-many-requests", endpoint="POST /2/tweets", count=1)
+    sent = await sender.run(0.4)
+    row = await sender.post(post)
+    assert sent[0].status == "scheduled"
+    assert row.attempts == 1
+    await sender.sql("UPDATE posts SET next_at = app_now()")
+    await sender.run(0.4)
+    assert (await sender.post(post)).status == "published"
+
+
+async def test_a_refused_token_asks_for_a_sign_in_and_the_post_waits(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    sender.x.fault("problem", problem="unauthorized", endpoint="POST /2/tweets", count=1)
+    await sender.run(0.4)
+    row = await sender.post(post)
+    async with sender.at.transaction() as session:
+        state = (await session.execute(text("SELECT state FROM bots"))).scalar_one()
+    assert (row.status, state) == ("scheduled", "needs_login")
+    assert await sender.run(0.3) == []
+
+
+async def test_with_the_vault_away_posts_wait_and_go_out_when_it_is_back(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    sender.kv.away = Unreachable("the vault")
+    await sender.run(0.3)
+    row = await sender.post(post)
+    assert row.status == "scheduled"
+    assert row.reason is not None
+    assert "vault" in row.reason
+    sender.kv.away = None
+    await sender.run(0.5)
+    assert (await sender.post(post)).status == "published"
+
+
+async def test_tokens_are_read_once_for_many_posts(sender: Sender) -> None:
+    bots = await sender.with_bots(3)
+    for bot in bots:
+        await sender.schedule(bot, 10)
+    await sender.run(0.5)
+    assert sender.kv.reads == 3
+
+
+async def test_a_verdict_of_an_older_policy_is_made_anew(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    await sender.sql("UPDATE verdicts SET policy_version = 'older'")
+    await sender.run(0.4)
+    assert (await sender.post(post)).status == "published"
+
+
+@pytest.mark.promise("P6")
+async def test_what_the_gate_refuses_meanwhile_does_not_go_out(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot, judged=False)
+    await sender.sql("UPDATE bots SET bio_names_operator = false")
+    await sender.run(0.4)
+    row = await sender.post(post)
+    assert row.status == "refused"
+    assert row.reason is not None
+    assert "account-undisclosed" in row.reason
+    assert sender.ledger() == []
+
+
+@pytest.mark.promise("P1")
+async def test_two_windows_at_once_share_the_work(sender: Sender) -> None:
+    bots = await sender.with_bots(4)
+    for bot in bots:
+        await sender.schedule(bot, 20)
+    one, other = await asyncio.gather(sender.run(0.8), sender.run(0.8))
+    assert len(one) + len(other) == 80
+    assert len(sender.ledger()) == 80
+
+
+@pytest.mark.promise("P1")
+async def test_a_killed_database_connection_at_the_outcome_loses_no_answer(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    sender.x.settings(latency_ms=400)
+    run = asyncio.create_task(sender.run(1))
+    await sender.accepted()
+    await sender.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database() AND usename = current_user"
+    )
+    await run
+    assert (await sender.post(post)).status == "published"

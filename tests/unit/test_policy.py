@@ -1,0 +1,50 @@
+"""The gate and its first rules."""
+
+import pytest
+
+from tasks.domain.policy import gate
+from tasks.domain.policy.finding import Case
+from tasks.domain.text_length import weighted_length
+from tests.makers import a_draft, an_account
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("abc", 3),
+        ("é", 1),
+        ("漢字", 4),
+        ("😀", 2),
+        ("👩‍👩‍👧‍👦", 2),
+        ("see https://example.org/a/very/long/path?with=query", 27),
+        ("", 0),
+    ],
+)
+def test_the_length_is_what_x_counts(text: str, length: int) -> None:
+    assert weighted_length(text) == length
+
+
+@pytest.mark.parametrize("text", ["a" * 280, "漢" * 140, "https://example.org/" + "a" * 500 + " " + "b" * 256])
+def test_280_weighted_characters_pass(text: str) -> None:
+    assert gate.judge(Case(a_draft(text=text), an_account())).allowed
+
+
+@pytest.mark.parametrize("text", ["a" * 281, "漢" * 141, "😀" * 141])
+def test_more_are_refused_with_the_count(text: str) -> None:
+    verdict = gate.judge(Case(a_draft(text=text), an_account()))
+    assert [finding.rule for finding in verdict.findings] == ["weighted-length"]
+    assert str(weighted_length(text)) in verdict.findings[0].evidence
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        (an_account(label_confirmed=False), "automation label"),
+        (an_account(bio_names_operator=False), "@vive_ops"),
+    ],
+)
+def test_an_undisclosed_account_says_nothing(account: object, said: str) -> None:
+    verdict = gate.judge(Case(a_draft(), account))  # type: ignore[arg-type]
+    assert not verdict.allowed
+    assert said in verdict.findings[0].evidence

@@ -1,0 +1,63 @@
+"""Where a post goes: every case in sight."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.domain.posts import NextStep, Outcome, after_attempt, fingerprint, traceparent
+from tests.makers import NOON
+
+RETRY = timedelta(seconds=5)
+
+
+def step(outcome: Outcome, attempts: int = 1) -> NextStep:
+    return after_attempt(outcome, attempts, 3, NOON, RETRY)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (Outcome("accepted", x_post_id="1"), NextStep("published")),
+        (Outcome("unknown", problem="deadline"), NextStep("unknown", "deadline")),
+        (Outcome("refused", problem="duplicate", detail="No."), NextStep("refused", "duplicate: No.")),
+        (Outcome("unauthorized"), NextStep("scheduled", "the bot needs to sign in again", NOON + RETRY)),
+        (Outcome("not_sent", problem="latch"), NextStep("scheduled", "latch", NOON + RETRY)),
+        (
+            Outcome("throttled", problem="429", retry_at=NOON + timedelta(minutes=9)),
+            NextStep("scheduled", "429", NOON + timedelta(minutes=9)),
+        ),
+    ],
+)
+def test_each_outcome_leads_to_one_place(outcome: Outcome, expected: NextStep) -> None:
+    assert step(outcome) == expected
+
+
+@pytest.mark.parametrize("ended", ["not_sent", "throttled"])
+def test_the_last_attempt_ends_in_a_visible_state(ended: str) -> None:
+    found = step(Outcome(ended, problem="busy"), attempts=3)  # type: ignore[arg-type]
+    assert found == NextStep("refused", "busy; given up after 3 attempts")
+
+
+@pytest.mark.promise("P2")
+@given(
+    attempts=st.integers(1, 10),
+    problem=st.none() | st.text(),
+    retry_at=st.none() | st.datetimes().map(lambda naive: naive.replace(tzinfo=NOON.tzinfo)),
+)
+def test_an_unknown_outcome_never_leads_back_to_scheduled(attempts: int, problem: str | None, retry_at: object) -> None:
+    outcome = Outcome("unknown", problem=problem, retry_at=retry_at)  # type: ignore[arg-type]
+    assert step(outcome, attempts).status == "unknown"
+
+
+def test_texts_that_x_takes_for_the_same_have_one_fingerprint() -> None:
+    assert fingerprint("Cafe\u0301  opens\n") == fingerprint("Caf\u00e9 opens")
+    assert fingerprint("Cafe opens") != fingerprint("Caf\u00e9 opens")
+
+
+def test_a_traceparent_is_w3c_and_tells_attempts_apart() -> None:
+    one = traceparent(UUID(int=1))
+    assert one == "00-00000000000000000000000000000001-0000000000000001-01"
+    assert one != traceparent(UUID(int=2))
