@@ -39,10 +39,16 @@ class Keeper:
         self._board.part(self.child.name, state="starting", address=self.child.address)
         began = time.monotonic()
         self._come_up()
+        if self._stopping.is_set():
+            return
         took = round(time.monotonic() - began, 2)
         self._board.part(self.child.name, state="up", took_seconds=took)
         say(f"{self.child.name}: up after {took} s at {self.child.address}")
         self._watch.start()
+
+    def give_up(self) -> None:
+        """Wait no longer for it to serve; `stop` follows."""
+        self._stopping.set()
 
     def stop(self) -> None:
         """End it and do not start it again."""

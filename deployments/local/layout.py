@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-import random
+import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -121,7 +121,7 @@ def _try_lock(folder: int) -> bool:
 
 
 def _free_port(taken: set[int]) -> int:
-    for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
+    for port in secrets.SystemRandom().sample(PORT_RANGE, len(PORT_RANGE)):
         if port not in taken and _is_free(LOOPBACK, port):
             return port
     raise PortTakenError(

@@ -2,6 +2,8 @@
 
 import secrets
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -12,6 +14,7 @@ from deployments.local import environment, layout
 from deployments.local.child import Child
 
 PROBE_SECONDS = 2.0
+FOOTING_SECONDS = 2.0
 
 
 def gateway(places: Places) -> Child:
@@ -26,13 +29,15 @@ def gateway(places: Places) -> Child:
 
 
 def clerk(places: Places) -> Child:
-    """Sweeps overdue attempts and seals the audit; it has no address, so running is all that can be asked."""
+    """Sweeps overdue attempts and seals the audit; it has no address, so going on running is all that can be asked."""
+    footing = _Footing()
     return Child(
         name="clerk",
         command=[sys.executable, "-m", "deployments.local.clerk"],
         address="",
-        ready=lambda: None,
+        ready=footing.refusal,
         environment=environment.own(places, "sealer"),
+        prepare=footing.begin,
     )
 
 
@@ -71,3 +76,16 @@ def refusal(address: str) -> str | None:
 def _make_token(path: Path) -> None:
     if not path.exists():
         layout.write_private(path, secrets.token_urlsafe(32))
+
+
+@dataclass
+class _Footing:
+    """A program that cannot run at all ends within its first moments."""
+
+    began: float = float("-inf")
+
+    def begin(self) -> None:
+        self.began = time.monotonic()
+
+    def refusal(self) -> str | None:
+        return None if time.monotonic() - self.began > FOOTING_SECONDS else "it has only just started"

@@ -1,18 +1,19 @@
 """Settles runs that a dead worker left behind; Prefect itself would show them as running or pending for ever."""
 
-import socket
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from config.places import Places
-from deployments.local import prefect_api, processes
+from deployments.local import prefect_api, processes, work_pool
 
 POSTING_QUEUE = "bot-actions"
 OPEN_STATES = ["RUNNING", "PENDING", "CANCELLING"]
 END_SECONDS = 5.0
+UNNAMED = timedelta(seconds=30)
 
 
 def settle(places: Places) -> None:
@@ -24,7 +25,7 @@ def settle(places: Places) -> None:
     alive = processes.of_flow_runs()
     with prefect_api.client(places) as api:
         for run in list(_runs(api, places, {"state": {"type": {"any_": OPEN_STATES}}})):
-            if _is_elsewhere(run):
+            if _is_elsewhere(run, places):
                 continue
             process = alive.get(run["id"])
             if process is None:
@@ -32,15 +33,18 @@ def settle(places: Places) -> None:
             elif run["state_type"] == "CANCELLING":
                 processes.end([process], END_SECONDS)
                 _set_state(api, run, "CANCELLED", "ended with its worker gone")
-        due = {"state": {"type": {"any_": ["SCHEDULED"]}}, "expected_start_time": {"before_": _now()}}
+        due = {
+            "state": {"type": {"any_": ["SCHEDULED"]}},
+            "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
+        }
         for run in list(_runs(api, places, due)):
             if run["auto_scheduled"] and run["work_queue_name"] == POSTING_QUEUE:
                 _set_state(api, run, "CANCELLED", "late; the next run claims the same posts")
 
 
-def end_runs(places: Places, patience_seconds: float) -> None:
-    """Before the stack stops: end the processes of its runs; they live in sessions of their own."""
-    ours = set(processes.of_stack(places.home))
+def end_runs(home: Path, patience_seconds: float) -> None:
+    """Before the stack stops: ask the processes of its runs to end; each has a session of its own."""
+    ours = set(processes.of_stack(home))
     processes.end([run for run in processes.of_flow_runs().values() if run in ours], patience_seconds)
 
 
@@ -49,10 +53,15 @@ def _runs(api: httpx.Client, places: Places, criteria: Mapping[str, Any]) -> lis
     return list(prefect_api.filtered(api, "/flow_runs", flow_runs=criteria, work_pools=pools))
 
 
-def _is_elsewhere(run: Mapping[str, Any]) -> bool:
-    """A pool may be served by several hosts: whether the run's process lives can only be told on its own."""
-    host = str(run.get("infrastructure_pid") or "").rpartition(":")[0]
-    return host not in ("", _hostname())
+def _is_elsewhere(run: Mapping[str, Any], places: Places) -> bool:
+    """A server of somebody else's may have workers on other hosts; whether a process lives can only be told on its own.
+
+    The worker puts its name on a run a moment after it took it.
+    """
+    worker = run["labels"].get("prefect.worker.name")
+    if worker is not None or not places.settings.prefect.api_url:
+        return worker not in (None, work_pool.worker_name())
+    return datetime.fromisoformat(run["state"]["timestamp"]) > datetime.now(UTC) - UNNAMED
 
 
 def _set_state(api: httpx.Client, run: Mapping[str, Any], kind: str, message: str) -> None:
@@ -60,11 +69,3 @@ def _set_state(api: httpx.Client, run: Mapping[str, Any], kind: str, message: st
     answer = api.post(f"/flow_runs/{run['id']}/set_state", json={"state": state, "force": True})
     if answer.status_code != httpx.codes.NOT_FOUND:
         answer.raise_for_status()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
-
-
-def _hostname() -> str:
-    return socket.gethostname()

@@ -9,7 +9,7 @@ from pathlib import Path
 from config import loading
 from config.loading import APP_ROOT
 from config.places import Places
-from deployments.local import board, environment, layout, log_files, postgres, processes, programs
+from deployments.local import board, environment, layout, log_files, postgres, processes, programs, reaper
 from deployments.local.board import Note
 
 POLL_SECONDS = 0.05
@@ -62,6 +62,8 @@ def down(progress: Progress = lambda line: None) -> bool:
 def _clear(home: Path, patience_seconds: float) -> None:
     """End what a killed supervisor left behind, the database last and safely, and remove what outlived it."""
     cluster = home / "postgres"
+    # Runs first: they say goodbye to Prefect's server, and wait for it where it is gone.
+    reaper.end_runs(home, patience_seconds)
     database = {process.pid for process in postgres.processes_in(cluster)}
     processes.end([left for left in processes.of_stack(home) if left.pid not in database], patience_seconds)
     postgres.stop_leftover(cluster)
@@ -98,6 +100,7 @@ def _wait_until_up(places: Places, progress: Progress) -> None:
             if note.phase == "up":
                 return
             if note.phase == "failed":
+                processes.wait_for_end([note.supervisor], places.settings.stack.stop_seconds)
                 raise StackFailedError(note.problem or f"see {log}")
             if not note.supervisor.alive:
                 raise StackFailedError(f"the supervisor ended: see {log}\n{log_files.tail(log)}")

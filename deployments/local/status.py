@@ -59,7 +59,8 @@ def _of_child(part: Part, note: PartNote | None) -> PartStatus:
     if child is None or note is None:
         return _status(part.name, "stopped", None, "", None)
     if note.process is None or not note.process.alive:
-        state: State = "restarting" if note.state == "restarting" else "stopped" if note.state == "stopped" else "dead"
+        gone: dict[str, State] = {"restarting": "restarting", "up": "dead", "failed": "dead"}
+        state = gone.get(note.state, "stopped")
         return _status(part.name, state, None, child.address, note.problem)
     refusal = child.ready()
     answering: State = "up" if refusal is None else "starting" if note.state == "starting" else "silent"

@@ -28,7 +28,6 @@ RENEW_AGAIN_SECONDS = 5.0
 VAULT_LOOK_SECONDS = 60.0
 # Ended together: first who takes work, then what the work stands on, last the database under all of them.
 STOP_ORDER = (("gateway", "clerk", "worker"), ("prefect", "x-sandbox", "openbao"), ("postgres",))
-RUNS_PATIENCE_SECONDS = 3.0
 
 
 class Supervisor:
@@ -42,7 +41,13 @@ class Supervisor:
 
     def ask_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Signal handler: end in order."""
+        # On a thread: the handler may have interrupted this one while it held the very lock that the event needs.
+        threading.Thread(target=self._give_up, daemon=True).start()
+
+    def _give_up(self) -> None:
         self._stop.set()
+        for keeper in list(self._keepers.values()):
+            keeper.give_up()
 
     def run(self) -> int:
         """Start, watch until asked to stop, stop; answers the exit code."""
@@ -54,6 +59,7 @@ class Supervisor:
                 say("the stack is up")
                 self._watch()
         finally:
+            say("the stack stops")
             self._board.phase("stopping")
             self._stop_all()
         if problem:
@@ -68,9 +74,9 @@ class Supervisor:
         def start(part: Part) -> None:
             for name in part.after:
                 while name in done and not done[name].wait(0.1):
-                    if failures or self._stop.is_set():
+                    if self._stop.is_set():
                         return
-            if failures or self._stop.is_set():
+            if self._stop.is_set():
                 return
             try:
                 self._start_part(part)
@@ -78,6 +84,7 @@ class Supervisor:
                 failures.append(str(error) if isinstance(error, ChildFailedError) else f"{part.name}: {error}")
                 say(failures[-1])
                 self._board.part(part.name, state="failed", problem=failures[-1])
+                self._give_up()
             else:
                 done[part.name].set()
 
@@ -130,19 +137,23 @@ class Supervisor:
         return True
 
     def _stop_all(self) -> None:
+        # Before the worker, which would kill them: asked like this, a run finishes what it has begun.
+        self._end_runs()
         for names in STOP_ORDER:
             keepers = [keeper for name, keeper in self._keepers.items() if name in names]
             with ThreadPoolExecutor(max_workers=len(names), thread_name_prefix="stop") as threads:
                 list(threads.map(Keeper.stop, keepers))
-            if "worker" in names:
+            if "worker" in names and "worker" in self._keepers:
                 self._end_runs()
+                self._settle_runs()
 
     def _end_runs(self) -> None:
-        """Runs outlive their worker; ended now, they are settled while Prefect's server still answers."""
+        reaper.end_runs(self._places.home, self._places.settings.stack.stop_seconds)
+
+    def _settle_runs(self) -> None:
+        """While Prefect's server still answers, so that its pages show no run as running that is not."""
         try:
-            reaper.end_runs(self._places, RUNS_PATIENCE_SECONDS)
-            if self._keepers.keys() & {"worker"}:
-                reaper.settle(self._places)
+            reaper.settle(self._places)
         except (OSError, httpx.HTTPError) as error:
             say(f"open runs were not settled, the next start does it: {error}")
 

@@ -1,5 +1,6 @@
 """The work pool of our worker and its queues: what may run, how, and how many at once."""
 
+import socket
 import sys
 from typing import Any
 
@@ -29,6 +30,11 @@ def ensure(places: Places) -> None:
                 api.patch(f"/work_pools/{pool}/queues/{name}", json=queue).raise_for_status()
             else:
                 api.post(f"/work_pools/{pool}/queues", json={"name": name, **queue}).raise_for_status()
+
+
+def worker_name() -> str:
+    """One name a host: a restarted worker takes the place of the dead one in Prefect's list."""
+    return f"vivesphere-{socket.gethostname()}"
 
 
 def job_template(places: Places) -> dict[str, Any]:

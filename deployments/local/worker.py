@@ -1,13 +1,12 @@
 """The worker as a child: takes due runs from our pool and starts each as a process."""
 
-import socket
 import sys
 from pathlib import Path
 
 import httpx
 
 from config.places import Places
-from deployments.local import environment, prefect_api, reaper
+from deployments.local import environment, prefect_api, reaper, work_pool
 from deployments.local.child import Child
 
 
@@ -18,7 +17,7 @@ def child(places: Places) -> Child:
         name="worker",
         command=[
             *(sys.executable, "-m", "prefect", "worker", "start"),
-            *("--pool", settings.work_pool, "--type", "process", "--name", name()),
+            *("--pool", settings.work_pool, "--type", "process", "--name", work_pool.worker_name()),
             *("--install-policy", "never"),
         ],
         address=f"work pool {settings.work_pool}",
@@ -27,11 +26,6 @@ def child(places: Places) -> Child:
         prepare=lambda: _prepare(places),
         folder=folder(places),
     )
-
-
-def name() -> str:
-    """One name a host: a restarted worker takes the place of the dead one in Prefect's list."""
-    return f"vivesphere-{socket.gethostname()}"
 
 
 def folder(places: Places) -> Path:
@@ -57,7 +51,7 @@ def refusal(places: Places) -> str | None:
     try:
         with prefect_api.client(places) as api:
             workers = prefect_api.filtered(api, f"/work_pools/{places.settings.prefect.work_pool}/workers")
-            found = next((worker for worker in workers if worker["name"] == name()), None)
+            found = next((worker for worker in workers if worker["name"] == work_pool.worker_name()), None)
     except (OSError, httpx.HTTPError) as error:
         return str(error) or type(error).__name__
     if found is None:
@@ -70,4 +64,4 @@ def _prepare(places: Places) -> None:
     reaper.settle(places)
     with prefect_api.client(places) as api:
         # Until the new one reports, nobody may take the dead one's last heartbeat for a sign of life.
-        api.delete(f"/work_pools/{places.settings.prefect.work_pool}/workers/{name()}")
+        api.delete(f"/work_pools/{places.settings.prefect.work_pool}/workers/{work_pool.worker_name()}")
