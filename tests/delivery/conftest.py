@@ -139,7 +139,7 @@ async def sender(
 
     settings = Settings(posting=FAST, x=X(base_url=x_process.url))
     client = XClient(x_process.url, lanes=FAST.lanes, connect_timeout_seconds=1, deadline_seconds=1.5)
-    seen = [entry["seq"] for entry in x_process.ledger()]
+    seen = x_process.control.get("/health").json()["last_seq"]
     async with client as x:
         at = Connections(Places(settings), database, login, engine, kv, x)  # type: ignore[arg-type]
-        yield Sender(at, x_process, kv, max(seen, default=0))
+        yield Sender(at, x_process, kv, seen)

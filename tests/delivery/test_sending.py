@@ -85,15 +85,17 @@ async def test_what_x_refuses_ends_with_its_reason(sender: Sender) -> None:
 
 async def test_a_throttled_post_waits_until_x_says_and_then_goes_out(sender: Sender) -> None:
     [bot] = await sender.with_bots(1)
-    [post] = await sender.schedule(bot)
-    sender.x.fault("problem", problem="too-many-requests", endpoint="POST /2/tweets", count=1)
+    posts = await sender.schedule(bot, 2)
+    sender.x.settings(limits={"POST /2/tweets": {"user_15_minutes": 1}})
     sent = await sender.run(0.4)
-    row = await sender.post(post)
-    assert sent[0].status == "scheduled"
-    assert row.attempts == 1
+    assert Counter(one.status for one in sent) == {"published": 1, "scheduled": 1}
+    [waits] = [post for post in posts if (await sender.post(post)).status == "scheduled"]
+    assert await sender.run(0.3) == []
+    sender.x.settings(limits={"POST /2/tweets": {"user_15_minutes": 100}})
     await sender.sql("UPDATE posts SET next_at = app_now()")
     await sender.run(0.4)
-    assert (await sender.post(post)).status == "published"
+    assert (await sender.post(waits)).status == "published"
+    assert len(sender.ledger()) == 2
 
 
 async def test_a_refused_token_asks_for_a_sign_in_and_the_post_waits(sender: Sender) -> None:
