@@ -1,0 +1,182 @@
+"""Writes docs/reference from the code, and with --check fails where a page is stale."""
+
+import argparse
+import ast
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from config import loading
+from config.loading import APP_ROOT
+from config.settings import Settings
+from tasks.domain.policy import gate
+from tasks.domain.roles import PERMISSIONS, Permission
+
+FOLDER = APP_ROOT / "docs" / "reference"
+MADE = "<!-- Made by `make docs`; change the code, not this page. -->\n\n"
+
+
+def settings_page() -> str:
+    """Every setting with its default, bounds, mark and sentence."""
+    lines = [
+        "# Settings\n\n",
+        "A value comes from the environment, else `.env`, else `config/vivesphere.yaml`, else the ports that `up` ",
+        "chose, else the default. The key `posting.window_seconds` is the variable ",
+        "`VIVESPHERE_POSTING__WINDOW_SECONDS`. ",
+        "`vivesphere config show` prints what is in force and where it came from.\n\n",
+        "wiring: file and environment only. policy: what is promised. tuning: how fast and how much.\n",
+    ]
+    section = None
+    for key, field in loading.fields(Settings):
+        head = key.rpartition(".")[0]
+        if head != section:
+            section = head
+            model = Settings if not head else Settings.model_fields[head].annotation
+            lines.append(f"\n## {head or 'vivesphere'}\n\n{inspect.getdoc(model)}\n\n")
+            lines.append("| key | default | bounds | mark | meaning |\n|---|---|---|---|---|\n")
+        mark = field.json_schema_extra["mark"]
+        lines.append(f"| `{key}` | {_default(field)} | {_bounds(field)} | {mark} | {field.description} |\n")
+    return "".join(lines)
+
+
+def flows_page() -> str:
+    """Every deployment of prefect.yaml with what its flow says of itself."""
+    deployments = yaml.safe_load((APP_ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    lines = ["# Flows\n\nEach runs in the work pool; start one by hand with `vivesphere run NAME`.\n"]
+    for entry in deployments:
+        module, _, function = entry["entrypoint"].rpartition(".")
+        flow = getattr(importlib.import_module(module), function)
+        schedules = ", ".join(f"`{schedule['cron']}`" for schedule in entry.get("schedules", [])) or "none"
+        lines.append(
+            f"\n## {flow.name}/{entry['name']}\n\n{inspect.getdoc(flow.fn)}\n\n"
+            f"Schedule: {schedules}. Queue: `{entry['work_pool']['work_queue_name']}`.\n"
+        )
+    return "".join(lines)
+
+
+def errors_page() -> str:
+    """The drawn tree of each adapter's errors."""
+    lines = ["# Errors of the adapters\n\nFacts are attributes; nothing in the product reads an error's text.\n"]
+    for path in sorted(APP_ROOT.glob("blocks/*/errors.py")):
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        lines.append(f"\n## {path.parent.name}\n\n```text\n{doc}\n```\n")
+    return "".join(lines)
+
+
+def roles_page() -> str:
+    """Which role may do what."""
+    roles = sorted(PERMISSIONS)
+    lines = ["# Roles\n\n", "| permission | " + " | ".join(roles) + " |\n", "|---|" + "---|" * len(roles) + "\n"]
+    for permission in sorted(get_args(Permission)):
+        marks = " | ".join("yes" if permission in PERMISSIONS[role] else "no" for role in roles)
+        lines.append(f"| `{permission}` | {marks} |\n")
+    return "".join(lines)
+
+
+def policy_page() -> str:
+    """Every rule of the gate."""
+    lines = [f"# Policy rules\n\nPolicy version {gate.POLICY_VERSION}. A post passes when no rule objects.\n"]
+    for name, rule in sorted(gate.RULES.items()):
+        doc = inspect.getdoc(inspect.getmodule(rule))
+        lines.append(f"\n## {name}\n\n{doc}\n\n{inspect.getdoc(rule)}\n")
+    return "".join(lines)
+
+
+def commands_page() -> str:
+    """Every command with its help."""
+    from typer.main import get_command
+
+    from deployments.cli.main import app
+
+    lines = ["# Commands\n"]
+    for words, command in _commands(["vivesphere"], get_command(app)):
+        lines.append(f"\n## {' '.join(words)}\n\n{inspect.cleandoc(command.help or '')}\n")
+        parameters = [parameter for parameter in command.params if parameter.name != "help"]
+        if parameters:
+            lines.append("\n| parameter | meaning |\n|---|---|\n")
+        for parameter in parameters:
+            names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+            lines.append(f"| {names} | {_cell(getattr(parameter, 'help', None) or '')} |\n")
+    return "".join(lines)
+
+
+def api_page() -> str:
+    """The OpenAPI document of the gateway."""
+    from deployments.gateway.app import build
+
+    return json.dumps(build().openapi(), indent=1, sort_keys=True) + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "flows.md": flows_page,
+    "errors.md": errors_page,
+    "roles.md": roles_page,
+    "policy.md": policy_page,
+    "commands.md": commands_page,
+    "openapi.json": api_page,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the pages; with --check write nothing and answer 1 if one would change."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail where a page is stale")
+    check = parser.parse_args(arguments).check
+    stale = [path for path, text in _pages() if _differs(path, text)]
+    for path in stale if check else []:
+        print(f"{path.relative_to(APP_ROOT)} is stale: run `make docs` and commit it", file=sys.stderr)
+    if not check:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        for path, text in _pages():
+            path.write_text(text, encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+def _pages() -> Iterator[tuple[Path, str]]:
+    for name, make in PAGES.items():
+        text = make()
+        yield FOLDER / name, text if name.endswith(".json") else MADE + text
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text(encoding="utf-8") != text
+
+
+def _commands(words: list[str], command: Any) -> Iterator[tuple[list[str], Any]]:
+    if not hasattr(command, "commands"):
+        yield words, command
+        return
+    for name, below in sorted(command.commands.items()):
+        yield from _commands([*words, name], below)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _default(field: Any) -> str:
+    return "unset" if field.default is None else f"`{field.default}`"
+
+
+def _bounds(field: Any) -> str:
+    limits = {
+        word: value
+        for item in field.metadata
+        for word in ("ge", "le")
+        if (value := getattr(item, word, None)) is not None
+    }
+    if limits:
+        return f"{limits.get('ge', '')} to {limits.get('le', '')}"
+    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
+    return ", ".join(choices)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
