@@ -90,11 +90,11 @@ class XSandboxProcess:
     def app(self, name: str = "app", confidential: bool = True, redirect_uri: str = REDIRECT_URI) -> dict[str, Any]:
         """Make or find a developer app: client_id, client_secret."""
         body = {"name": name, "redirect_uris": [redirect_uri], "confidential": confidential}
-        return self._ask("POST", "/apps", body)
+        return dict(self._ask("POST", "/apps", body))
 
     def accounts(self, *usernames: str) -> list[dict[str, Any]]:
         """Make or find accounts: id, username, name, description."""
-        return self._ask("POST", "/accounts", [{"username": username} for username in usernames])
+        return list(self._ask("POST", "/accounts", [{"username": username} for username in usernames]))
 
     def tokens(self, *usernames: str, scopes: Sequence[str] = (), app: str = "app") -> list[dict[str, Any]]:
         """Accounts with fresh tokens in one step: username, account_id, access_token, refresh_token, expires_in."""
@@ -102,11 +102,11 @@ class XSandboxProcess:
         wanted: dict[str, Any] = {"client_id": self.app(app)["client_id"], "accounts": list(usernames)}
         if scopes:
             wanted["scopes"] = list(scopes)
-        return self._ask("POST", "/tokens", wanted)
+        return list(self._ask("POST", "/tokens", wanted))
 
     def fault(self, fault: str, **how: Any) -> dict[str, Any]:
         """Activate a fault, as in `fault("drop", when="after", endpoint="POST /2/tweets", count=1)`."""
-        return self._ask("POST", "/faults", {"fault": fault, **how})
+        return dict(self._ask("POST", "/faults", {"fault": fault, **how}))
 
     def heal(self) -> None:
         """End every fault."""
@@ -114,7 +114,7 @@ class XSandboxProcess:
 
     def settings(self, **change: Any) -> dict[str, Any]:
         """Merge a change into the settings."""
-        return self._ask("POST", "/settings", change)
+        return dict(self._ask("POST", "/settings", change))
 
     def reset(self, keep_accounts: bool = False) -> None:
         """Forget posts and faults, and unless told otherwise accounts, apps, tokens and settings.

@@ -10,7 +10,7 @@ from deployments.x_sandbox.answers import Answer, Headers, problem, too_many_req
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.connection import ClientLeft, Connection
-from deployments.x_sandbox.faults import CHANCE, Ended, When, strike
+from deployments.x_sandbox.faults import CHANCE, Ended, Scene, When, strike
 from deployments.x_sandbox.state import Sandbox
 
 NOT_FOUND = Answer(404, b"", problem="Not Found")
@@ -134,7 +134,7 @@ class Application:
         for rule in self._sandbox.faults.take(when, call.endpoint, username):
             strike_entry = {"fault": rule.fault, "when": when, "endpoint": call.endpoint, "at": self._now()}
             self._sandbox.record("fault", {**call.trace(), **strike_entry, "x_post_id": call.x_post_id})
-            answer = await strike(rule, connection, answer)
+            answer = await strike(rule, Scene(connection, answer, self._sandbox.clock.now()))
             if when == "before" and answer:
                 return answer
         return answer

@@ -103,7 +103,7 @@ def _back(asked: dict[str, str], answer: dict[str, str]) -> Response:
 
 
 def _sorry(what: str) -> HTMLResponse:
-    return page("Something went wrong", f"<p>{escape(what)}</p><p>You were not asked for access.</p>", status=400)
+    return page("Something went wrong", f"<p>{escape(what)}</p>", status=400)
 
 
 def _form(sandbox: Sandbox, asked: dict[str, str]) -> HTMLResponse:

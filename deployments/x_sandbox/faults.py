@@ -2,8 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from random import SystemRandom
 from typing import Annotated, Literal
@@ -47,6 +47,7 @@ class Rule(BaseModel):
     milliseconds: float = Field(100, ge=0, description="How long a delay lasts, or each byte of a drip takes.")
     status: HTTPStatus = Field(HTTPStatus.SERVICE_UNAVAILABLE, description="Of an error or an HTML page, from 400 up.")
     problem: Annotated[str, AfterValidator(_known)] = Field("forbidden", description="Which refusal of X.")
+    reset_seconds: float | None = Field(None, ge=0, description="Of a problem: when its headers say the limit ends.")
 
     @model_validator(mode="after")
     def _possible(self) -> "Rule":
@@ -76,78 +77,91 @@ class Faults:
         """Heal everything."""
         self.rules.clear()
 
-    def take(self, when: When, endpoint: str, username: str | None) -> list[Rule]:
-        """The rules that strike this request now, each strike counted."""
-        struck = []
+    def take(self, when: When, endpoint: str, username: str | None) -> Iterator[Rule]:
+        """The rules that strike this request, one by one: what comes after a rule that ends it is not used up."""
         for rule in list(self.rules.values()):
             if (
-                rule.when == when
+                rule.id in self.rules
+                and rule.when == when
                 and rule.endpoint in (None, endpoint)
                 and (rule.account is None or rule.account.lower() == (username or "").lower())
                 and (rule.probability == 1 or CHANCE.random() < rule.probability)
             ):
-                struck.append(rule)
                 if rule.count is not None:
                     rule.count -= 1
                     if rule.count == 0:
                         del self.rules[rule.id]
-        return struck
+                yield rule
 
 
-async def strike(rule: Rule, connection: Connection, answer: Answer | None) -> Answer | None:
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a fault strikes: the connection, the answer so far (None before acceptance) and the sandbox's time."""
+
+    connection: Connection
+    answer: Answer | None
+    now: float
+
+
+async def strike(rule: Rule, scene: Scene) -> Answer | None:
     """Let one rule happen: the answer to go on with, None while there is none. Raises Ended."""
-    return await _STRIKES[rule.fault](rule, connection, answer)
+    return await _STRIKES[rule.fault](rule, scene)
 
 
-async def _delay(rule: Rule, _: Connection, answer: Answer | None) -> Answer | None:
+async def _delay(rule: Rule, scene: Scene) -> Answer | None:
     await asyncio.sleep(rule.milliseconds / 1000)
-    return answer
+    return scene.answer
 
 
-async def _drop(_: Rule, connection: Connection, __: Answer | None) -> Answer | None:
-    connection.drop()
+async def _drop(_: Rule, scene: Scene) -> Answer | None:
+    scene.connection.drop()
     raise Ended
 
 
-async def _reset(_: Rule, connection: Connection, __: Answer | None) -> Answer | None:
-    connection.reset()
+async def _reset(_: Rule, scene: Scene) -> Answer | None:
+    scene.connection.reset()
     raise Ended
 
 
-async def _freeze(_: Rule, connection: Connection, __: Answer | None) -> Answer | None:
-    await connection.freeze()
+async def _freeze(_: Rule, scene: Scene) -> Answer | None:
+    await scene.connection.freeze()
     raise Ended
 
 
-async def _error(rule: Rule, _: Connection, __: Answer | None) -> Answer | None:
+async def _error(rule: Rule, _: Scene) -> Answer | None:
     return problem(rule.status, HTTPStatus(rule.status).phrase)
 
 
-async def _html(rule: Rule, _: Connection, __: Answer | None) -> Answer | None:
+async def _html(rule: Rule, _: Scene) -> Answer | None:
     return web_page(rule.status, "Attention Required! | Cloudflare")
 
 
-async def _problem(rule: Rule, _: Connection, __: Answer | None) -> Answer | None:
-    return PROBLEMS[rule.problem]
+async def _problem(rule: Rule, scene: Scene) -> Answer | None:
+    answer = PROBLEMS[rule.problem]
+    if rule.reset_seconds is None:
+        return answer
+    reset = b"%d" % (scene.now + rule.reset_seconds)
+    return replace(answer, headers=[(b"x-rate-limit-remaining", b"0"), (b"x-rate-limit-reset", reset)])
 
 
-async def _truncate(_: Rule, __: Connection, answer: Answer | None) -> Answer | None:
+async def _truncate(_: Rule, scene: Scene) -> Answer | None:
+    answer = scene.answer
     return answer and replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
-async def _cut(_: Rule, connection: Connection, answer: Answer | None) -> Answer | None:
-    if answer:
-        connection.cut(answer)
+async def _cut(_: Rule, scene: Scene) -> Answer | None:
+    if scene.answer:
+        scene.connection.cut(scene.answer)
     raise Ended
 
 
-async def _drip(rule: Rule, connection: Connection, answer: Answer | None) -> Answer | None:
-    if answer:
-        await connection.drip(answer, rule.milliseconds / 1000)
+async def _drip(rule: Rule, scene: Scene) -> Answer | None:
+    if scene.answer:
+        await scene.connection.drip(scene.answer, rule.milliseconds / 1000)
     raise Ended
 
 
-_STRIKES: dict[str, Callable[[Rule, Connection, Answer | None], Awaitable[Answer | None]]] = {
+_STRIKES: dict[str, Callable[[Rule, Scene], Awaitable[Answer | None]]] = {
     "delay": _delay,
     "drop": _drop,
     "reset": _reset,

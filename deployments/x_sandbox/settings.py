@@ -64,7 +64,7 @@ class Settings(BaseModel):
     code_seconds: float = Field(30, gt=0, description="Life of an authorization code.")
     access_token_seconds: float = Field(7_200, gt=0, description="Life of an access token.")
     new_names: bool = Field(False, description="Answer in X's newer names and problem types without being asked.")
-    clock_offset_seconds: float = Field(0, description="Added to the wall clock, so that hours can be played.")
+    clock_offset_seconds: float = Field(0, description="Added to the wall clock to play hours; ids never go back.")
     limits: dict[EndpointName, Limit] = Field(
         default_factory=lambda: dict(X_LIMITS), description="Requests by endpoint."
     )

@@ -30,7 +30,6 @@ class Sandbox:
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
         self.clock = Clock()
-        self.ids = Snowflakes()
         self.faults = Faults()
         self.apps = XApps(secret_file(folder / KEY_NAME).encode())
         self._forget_everything()
@@ -60,6 +59,7 @@ class Sandbox:
     def _forget_everything(self) -> None:
         self.settings = Settings()
         self.clock.offset_seconds = self.settings.clock_offset_seconds
+        self.ids = Snowflakes()  # otherwise ids made in a played future would stay ahead of the clock for good
         self.accounts = Accounts()
         self.apps.clear()
         self.tokens = Tokens()

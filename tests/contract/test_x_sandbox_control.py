@@ -1,11 +1,12 @@
 """The control plane and the page for people."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
+from deployments.x_sandbox.settings import EndpointName
 from tests.x_sandbox_process import XSandboxProcess
 
 
@@ -72,6 +73,13 @@ def test_bad_input_is_refused_with_a_reason(sandbox: XSandboxProcess, path: str,
     assert answer.json()["detail"]
     assert sandbox.control.post("/apps", content=b"{").status_code == 422
     assert sandbox.control.get("/ledger?after=x").status_code == 422
+
+
+@pytest.mark.parametrize("name", get_args(EndpointName))
+def test_every_endpoint_that_can_be_named_is_there(sandbox: XSandboxProcess, name: str) -> None:
+    method, path = name.split()
+    answer = httpx.request(method, sandbox.url + path.replace("{id}", "1"), trust_env=False)
+    assert answer.status_code == 401
 
 
 def test_the_ledger_is_read_in_pages_and_by_kind(sandbox: XSandboxProcess) -> None:

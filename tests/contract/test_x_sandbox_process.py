@@ -1,6 +1,7 @@
 """The sandbox as a process: what it keeps over a restart, a crash and a stop."""
 
 import asyncio
+import resource
 import stat
 import subprocess
 import sys
@@ -81,6 +82,20 @@ def test_a_line_cut_by_a_crash_is_dropped_and_the_ledger_goes_on(tmp_path: Path)
         sandbox.start()
         sandbox.accounts("bob")
         assert [(entry["seq"], entry["username"]) for entry in sandbox.ledger("account")] == [(1, "alice"), (2, "bob")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
+def test_a_post_that_does_not_fit_on_the_disk_is_not_accepted(tmp_path: Path) -> None:
+    with XSandboxProcess(tmp_path) as sandbox:
+        headers = {"Authorization": f"Bearer {sandbox.tokens('alice')[0]['access_token']}"}
+        with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as x:
+            room = (tmp_path / LEDGER).stat().st_size + 50
+            before = resource.prlimit(sandbox.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+            assert x.post("/2/tweets", json={"text": "too much"}).status_code == 503
+            resource.prlimit(sandbox.pid, resource.RLIMIT_FSIZE, before)
+            assert x.post("/2/tweets", json={"text": "fits"}).status_code == 201
+        sandbox.restart()
+        assert [entry["text"] for entry in sandbox.ledger("create")] == ["fits"]
 
 
 def test_a_polite_stop_is_a_success_even_with_a_frozen_request(tmp_path: Path) -> None:
