@@ -13,7 +13,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from tasks.connections import Connections
-from tasks.domain.roles import Actor, Role, system
+from tasks.domain.roles import Actor, Permission, Role, system
 from tasks.operations import activity
 from tasks.store import access
 
@@ -33,16 +33,27 @@ def _stand_in() -> str:
 
 async def sign_in(at: Connections, username: str, password: str) -> Actor | None:
     """The user whom name and password belong to; None for any other pair, and nothing tells which part was wrong."""
+    found = await by_password(at, username, password)
+    async with at.transaction() as session:
+        actor = found or system("gateway")
+        await activity.note(session, actor, "access.sign_in" if found else "access.refused", username[:100], "security")
+    return found
+
+
+async def by_password(at: Connections, username: str, password: str) -> Actor | None:
+    """As `sign_in`, without a word in the log: for a program that looks whether a password still fits."""
     async with at.transaction() as session:
         user = await access.user_by_name(session, username)
     hashed = user.password_hash if user else await asyncio.to_thread(_stand_in)
     async with _semaphore(at.places.settings.gateway.hashing_slots):
         right = await asyncio.to_thread(_hasher().verify, password, hashed)
-    found = Actor(user.username, "user", _known(user.roles), user.id) if user and right else None
+    return Actor(user.username, "user", _known(user.roles), user.id) if user and right else None
+
+
+async def denied(at: Connections, actor: Actor, permission: Permission) -> None:
+    """Note that somebody asked for what he may not do."""
     async with at.transaction() as session:
-        actor = found or system("gateway")
-        await activity.note(session, actor, "access.sign_in" if found else "access.refused", username[:100], "security")
-    return found
+        await activity.note(session, actor, "access.denied", permission, "security")
 
 
 async def by_key(at: Connections, key: str) -> Actor | None:

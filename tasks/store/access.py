@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, func, select, update
+from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -67,11 +67,11 @@ class KeyRow:
 
 
 _roles = (
-    select(func.coalesce(func.array_agg(role_bindings.c.role.distinct()), func.array([])))
+    select(func.array_agg(role_bindings.c.role.distinct()))
     .where(
         role_bindings.c.user_id == users.c.id,
         role_bindings.c.label.is_(None),
-        func.coalesce(role_bindings.c.ends_at, "infinity") > app_now,
+        or_(role_bindings.c.ends_at.is_(None), role_bindings.c.ends_at > app_now),
     )
     .scalar_subquery()
 )
@@ -97,7 +97,7 @@ async def user_by_name(session: AsyncSession, username: str) -> UserRow | None:
         users.c.username == username, users.c.disabled_at.is_(None)
     )
     row = (await session.execute(wanted)).one_or_none()
-    return UserRow(row.id, row.username, row.password_hash, [role for role in row.roles if role]) if row else None
+    return UserRow(row.id, row.username, row.password_hash, row.roles or ()) if row else None
 
 
 async def replace_key(session: AsyncSession, user_id: UUID, name: str, secret_sha256: bytes) -> UUID:
@@ -131,11 +131,10 @@ async def key_by_id(session: AsyncSession, key_id: UUID) -> KeyRow | None:
             api_keys.c.id == key_id,
             api_keys.c.revoked_at.is_(None),
             users.c.disabled_at.is_(None),
-            func.coalesce(api_keys.c.ends_at, "infinity") > app_now,
+            or_(api_keys.c.ends_at.is_(None), api_keys.c.ends_at > app_now),
         )
     )
     row = (await session.execute(wanted)).one_or_none()
     if row is None:
         return None
-    roles = [role for role in row.roles if role]
-    return KeyRow(row.id, row.name, bytes(row.secret_sha256), row.user_id, row.username, roles)
+    return KeyRow(row.id, row.name, bytes(row.secret_sha256), row.user_id, row.username, row.roles or ())
