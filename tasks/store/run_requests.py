@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Table, Text, insert, update
+from sqlalchemy import Column, Table, Text, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id
@@ -35,6 +35,10 @@ async def add(session: AsyncSession, deployment: str, arguments: Mapping[str, An
 
 async def served(session: AsyncSession, request_id: UUID, flow_run_id: UUID) -> None:
     """Note the flow run that serves a request."""
-    await session.execute(
-        update(run_requests).where(run_requests.c.id == request_id).values(flow_run_id=flow_run_id)
-    )
+    await session.execute(update(run_requests).where(run_requests.c.id == request_id).values(flow_run_id=flow_run_id))
+
+
+async def arguments(session: AsyncSession, request_id: UUID) -> Mapping[str, Any]:
+    """What was asked for; nothing where no such request was written down."""
+    found = await session.execute(select(run_requests.c.arguments).where(run_requests.c.id == request_id))
+    return dict(found.scalar_one_or_none() or {})
