@@ -1,0 +1,56 @@
+"""The gateway as an ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import RedirectResponse
+
+from config.places import Places
+from deployments.gateway import opening, problems
+from deployments.gateway.doorway import Doorway
+from deployments.gateway.routers import apps, auth, bots, consent, health, personas, posts, runs
+
+API = "/api/v1"
+ROUTERS: tuple[tuple[str, APIRouter], ...] = (
+    (API, health.router),
+    (API, auth.router),
+    (API, bots.router),
+    (API, apps.router),
+    (API, personas.router),
+    (API, posts.router),
+    (API, runs.router),
+    ("", consent.router),
+)
+
+
+def create_app(places: Places) -> FastAPI:
+    """The application; its parts are reached in the background once it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opening.opening(places) as app.state.opening:
+            yield
+
+    app = FastAPI(
+        title="ViveSphere Bot Manager",
+        version=version("vivesphere"),
+        description=(
+            "Disclosed service bots on X: what they say, when, and what became of it. "
+            "Sign in with `POST /api/v1/auth/login` and give the token to *Authorize*."
+        ),
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.state.opening = opening.Opening()
+    problems.register(app)
+    app.add_middleware(Doorway)
+    for prefix, router in ROUTERS:
+        app.include_router(router, prefix=prefix)
+    app.add_api_route("/", _front_page, include_in_schema=False)
+    return app
+
+
+def _front_page() -> RedirectResponse:
+    return RedirectResponse("/docs")

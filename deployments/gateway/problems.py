@@ -1,0 +1,135 @@
+"""What goes wrong, as RFC 9457 problem documents: one table from exceptions to answers.
+
+`type` is stable and for programs, `detail` is a sentence for people. Neither a value that was sent nor the text of
+an unexpected exception is ever repeated.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from blocks.prefect_api import PrefectError
+from blocks.vault.errors import VaultError
+from blocks.x.errors import XError
+from config.places import NotStartedError
+from tasks.operations.bots import NoSuchBotError
+from tasks.operations.consent import ConsentError
+from tasks.operations.posts import NoSuchPostError, TooLateError
+from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
+from tasks.operations.x_apps import UseCaseTakenError
+
+MEDIA_TYPE = "application/problem+json"
+NAMESPACE = "urn:vivesphere:problem:"
+
+_DATABASE_AWAY = "the database does not serve now; try again in a moment"
+
+
+class ProblemError(Exception):
+    """An answer that a router gives by itself; everything else comes from the table."""
+
+    def __init__(self, status: int, problem: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.problem = problem
+        self.detail = detail
+        self.headers = headers
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, the last word of the problem's type, and what is said; without `detail` the exception's own text."""
+
+    status: int
+    problem: str
+    detail: Callable[[Any], str] = str
+
+
+TABLE: Mapping[type[Exception], Answer] = {
+    NoSuchBotError: Answer(404, "no-such-bot", lambda error: f"there is no bot @{error}"),
+    NoSuchPostError: Answer(404, "no-such-post", lambda error: f"there is no post {error}"),
+    NoSuchDeploymentError: Answer(404, "no-such-deployment"),
+    NoSuchRunError: Answer(404, "no-such-run"),
+    NoArgumentsError: Answer(422, "no-arguments"),
+    TooLateError: Answer(409, "too-late"),
+    ConsentError: Answer(409, "cannot-connect"),
+    UseCaseTakenError: Answer(409, "use-case-taken"),
+    PermissionError: Answer(403, "not-allowed"),
+    XError: Answer(502, "x-refused", lambda error: f"X said no: {error.detail}"),
+    VaultError: Answer(503, "vault-away", lambda _: "the vault does not serve now; try again in a moment"),
+    PrefectError: Answer(503, "prefect-away"),
+    NotStartedError: Answer(503, "not-started"),
+    DataError: Answer(
+        422, "cannot-be-stored", lambda _: "a value holds a character that cannot be stored, such as NUL"
+    ),
+    # Every other error of the database is a fault of ours, and answered as one.
+    OperationalError: Answer(503, "database-away", lambda _: _DATABASE_AWAY),
+    InterfaceError: Answer(503, "database-away", lambda _: _DATABASE_AWAY),
+    PoolTimeoutError: Answer(503, "database-away", lambda _: _DATABASE_AWAY),
+    psycopg.OperationalError: Answer(503, "database-away", lambda _: _DATABASE_AWAY),
+}
+
+
+def answer(
+    status: int,
+    problem: str,
+    detail: str,
+    errors: Sequence[Mapping[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A problem document; `errors` name single fields."""
+    body: dict[str, Any] = {
+        "type": f"{NAMESPACE}{problem}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = errors
+    return JSONResponse(body, status, dict(headers) if headers else None, MEDIA_TYPE)
+
+
+def register(app: FastAPI) -> None:
+    """Answer every exception of the table, and those of the framework, with a problem document."""
+    for kind in TABLE:
+        app.add_exception_handler(kind, _from_table)
+    app.add_exception_handler(ProblemError, _from_router)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _from_framework)
+
+
+async def _from_table(_: Request, error: Exception) -> JSONResponse:
+    found = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    return answer(found.status, found.problem, found.detail(error))
+
+
+async def _from_router(_: Request, error: Exception) -> JSONResponse:
+    found = cast(ProblemError, error)
+    return answer(found.status, found.problem, found.detail, headers=found.headers)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    invalid = cast(RequestValidationError, error).errors()
+    errors = [{"field": field(one["loc"]), "problem": one["msg"]} for one in invalid]
+    first = errors[0]
+    more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return answer(422, "invalid-request", f"{first['field']}: {first['problem']}{more}", errors)
+
+
+async def _from_framework(_: Request, error: Exception) -> JSONResponse:
+    found = cast(HTTPException, error)
+    phrase = HTTPStatus(found.status_code).phrase
+    return answer(found.status_code, phrase.lower().replace(" ", "-"), str(found.detail), headers=found.headers)
+
+
+def field(location: Sequence[int | str]) -> str:
+    """`body.3.text` for the text of the fourth item of the body."""
+    return ".".join(str(part) for part in location)

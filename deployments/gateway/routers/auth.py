@@ -1,0 +1,61 @@
+"""Sign-in of people, and a look at what a token is worth."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from deployments.gateway.problems import ProblemError
+from deployments.gateway.sign_in import Running, needs_of_token
+from tasks.domain.roles import Actor, Role
+from tasks.operations import access
+
+router = APIRouter(prefix="/auth", tags=["auth"])
+
+
+class SignIn(BaseModel):
+    """Name and password of a user."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: Annotated[str, Field(min_length=1, max_length=100)]
+    password: Annotated[SecretStr, Field(min_length=1, max_length=1000)]
+
+
+class SignedIn(BaseModel):
+    """A token for the Authorization header; it ends by itself."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_at: datetime
+    expires_in: Annotated[int, Field(description="Seconds from now.")]
+
+
+class Valid(BaseModel):
+    """Whom a token or key stands for, and what he may be."""
+
+    status: Literal["valid"] = "valid"
+    name: str
+    kind: Literal["user", "key", "system"]
+    roles: list[Role]
+
+
+@router.post("/login", responses={401: {"description": "Name and password do not belong together."}})
+async def login(given: SignIn, running: Running) -> SignedIn:
+    """Sign in with name and password."""
+    actor = await access.sign_in(running.connections, given.username, given.password.get_secret_value())
+    if actor is None:
+        raise ProblemError(
+            401, "sign-in-refused", "name and password do not belong together", {"WWW-Authenticate": "Bearer"}
+        )
+    token = running.signer.issue(actor.name)
+    return SignedIn(
+        access_token=token.value, expires_at=token.expires_at, expires_in=int(running.signer.life.total_seconds())
+    )
+
+
+@router.get("/validate", responses={401: {"description": "The token is not, or no longer, one of ours."}})
+async def validate(caller: Annotated[Actor, needs_of_token("access.validate")]) -> Valid:
+    """Look whether a token is good; it reaches no log."""
+    return Valid(name=caller.name, kind=caller.kind, roles=sorted(caller.roles))

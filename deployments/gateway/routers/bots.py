@@ -1,0 +1,94 @@
+"""Bots: bring in from files, look, connect."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict
+
+from deployments.gateway.sign_in import Opened, needs
+from tasks.domain.personas import Bot
+from tasks.domain.roles import Actor
+from tasks.operations import bots, consent
+
+router = APIRouter(prefix="/bots", tags=["bots"])
+
+BOTS_MAX = 1000
+State = Literal["active", "paused", "needs_login", "suspended", "retired"]
+
+
+class BotView(BaseModel):
+    """A bot as it stands."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    handle: str
+    display_name: str
+    description: str
+    state: State
+    persona: str
+    time_zone: str
+    labels: list[str]
+    posts_per_day_max: int
+    operator_handle: str
+    x_user_id: str | None
+    label_confirmed_at: datetime | None
+    label_confirmed_by: str | None
+    bio_checked_at: datetime | None
+    bio_names_operator: bool
+    revision: int
+
+
+class Change(BaseModel):
+    """What an import does to one bot; each field as it was and as it will be."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    handle: str
+    change: Literal["new", "changed", "unchanged", "refused"]
+    fields: Mapping[str, tuple[Any, Any]]
+    reason: str | None
+
+
+class Link(BaseModel):
+    """Where the account's owner grants access; for one use, until `expires_at`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    handle: str
+    url: str
+    expires_at: datetime
+
+
+@router.get("")
+async def list_bots(
+    caller: Annotated[Actor, needs("bots.read")], at: Opened, state: State | None = None, label: str | None = None
+) -> list[BotView]:
+    """Every bot, by handle."""
+    return [BotView.model_validate(bot) for bot in await bots.list_all(at, state, label)]
+
+
+@router.get("/{handle}")
+async def show(handle: str, caller: Annotated[Actor, needs("bots.read")], at: Opened) -> BotView:
+    """One bot."""
+    return BotView.model_validate(await bots.get(at, handle.removeprefix("@")))
+
+
+@router.post("/import")
+async def bring_in(
+    wanted: Annotated[list[Bot], Body(max_length=BOTS_MAX)],
+    caller: Annotated[Actor, needs("bots.write")],
+    at: Opened,
+    dry_run: bool = False,
+) -> list[Change]:
+    """Make the database say what the bot files say; each change stands in the place of its bot."""
+    return [Change.model_validate(change) for change in await bots.bring_in(at, wanted, caller, dry_run)]
+
+
+@router.post("/{handle}/login", status_code=201)
+async def login(handle: str, caller: Annotated[Actor, needs("bots.connect")], at: Opened) -> Link:
+    """Open a consent on X; the account's owner follows the link."""
+    return Link.model_validate(await consent.start(at, handle.removeprefix("@"), caller))

@@ -1,0 +1,94 @@
+"""The gateway over a real database and a real vault, each test with its own database and its own home."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from blocks.postgres.engine import Server
+from config.places import Places
+from config.settings import Gateway, Postgres, Prefect, Settings, Vault, X
+from deployments.gateway import first_sign_in
+from deployments.gateway.app import create_app
+from tests.openbao_process import OpenBaoProcess, shared_openbao
+from tests.postgres_process import PostgresProcess, free_port
+from tests.waiting import until
+
+
+@pytest.fixture(scope="session")
+def vault(postgres: PostgresProcess) -> OpenBaoProcess:
+    """The test process's vault; it holds the login that `up` would put there."""
+    server = shared_openbao()
+    server.kv("provision").write("postgres/app", {"username": "vivesphere_app", "password": postgres.password}, None)
+    return server
+
+
+@pytest.fixture
+def places(vault: OpenBaoProcess, database: Server, tmp_path: Path) -> Places:
+    """Settings as an installation with somebody else's database and vault has them."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for file in (vault.places.role_id("gateway"), vault.places.secret_id("gateway")):
+        shutil.copy(file, run)
+    return Places(
+        Settings(
+            home=tmp_path,
+            postgres=Postgres(address=f"{database.host}:{database.port}", database=database.database, tls="disable"),
+            vault=Vault(address=vault.places.vault, ca_file=vault.places.vault_ca),
+            prefect=Prefect(port=free_port()),
+            x=X(sandbox_port=free_port()),
+            gateway=Gateway(port=free_port()),
+        )
+    )
+
+
+@dataclass
+class Front:
+    """The gateway as its callers see it."""
+
+    app: FastAPI
+    places: Places
+    anybody: httpx.AsyncClient
+    admin: httpx.AsyncClient
+
+    async def call(self, method: str, path: str, **what: Any) -> httpx.Response:
+        """As the admin's key."""
+        return await self.admin.request(method, f"/api/v1{path}", **what)
+
+
+@asynccontextmanager
+async def served(places: Places) -> AsyncIterator[Front]:
+    """The application at work, reached without a socket."""
+    app = create_app(places)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url=places.gateway) as anybody,
+        httpx.AsyncClient(transport=transport, base_url=places.gateway) as admin,
+    ):
+        await until(lambda: app.state.opening.ready)
+        key = first_sign_in.key_file(places).read_text(encoding="utf-8")
+        admin.headers["Authorization"] = f"Bearer {key}"
+        yield Front(app, places, anybody, admin)
+
+
+@pytest.fixture
+async def front(places: Places) -> AsyncIterator[Front]:
+    """The gateway at work."""
+    async with served(places) as found:
+        yield found
+
+
+async def without_rights(front: Front, sessions: async_sessionmaker[AsyncSession]) -> httpx.AsyncClient:
+    """The same key, after its owner lost every role."""
+    async with sessions.begin() as session:
+        await session.execute(text("DELETE FROM role_bindings"))
+    return front.admin

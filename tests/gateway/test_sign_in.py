@@ -1,0 +1,171 @@
+"""Who gets in, with what, and what is said to those who do not."""
+
+import json
+import stat
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from config.places import Places
+from deployments.gateway import first_sign_in
+from deployments.gateway.app import ROUTERS
+from deployments.gateway.sign_in import Needs
+from deployments.gateway.tokens import Signer
+from tests.gateway.conftest import Front, served, without_rights
+
+Sessions = async_sessionmaker[AsyncSession]
+
+# Open to everybody, each for a reason: how else would one sign in, look whether we live, or come back from X.
+PUBLIC = {("POST", "/api/v1/auth/login"), ("GET", "/api/v1/health"), ("GET", "/oauth/callback")}
+
+
+def permissions(dependant: object) -> list[str]:
+    own = [dependant.call.permission] if isinstance(getattr(dependant, "call", None), Needs) else []
+    return own + [found for below in getattr(dependant, "dependencies", ()) for found in permissions(below)]
+
+
+def every_route() -> list[tuple[str, str, list[str]]]:
+    return [
+        (method, f"{prefix}{route.path}", permissions(route.dependant))
+        for prefix, router in ROUTERS
+        for route in router.routes
+        for method in route.methods
+    ]
+
+
+@pytest.mark.promise("A1")
+def test_every_route_names_the_permission_it_needs_or_is_known_to_be_public() -> None:
+    unguarded = {(method, path) for method, path, needed in every_route() if not needed}
+    assert unguarded == PUBLIC
+
+
+@pytest.mark.promise("A1")
+async def test_every_guarded_route_turns_strangers_away(front: Front) -> None:
+    guarded = [(method, path) for method, path, needed in every_route() if needed and "validate" not in path]
+    assert len(guarded) > 12
+    for method, path in guarded:
+        answer = await front.anybody.request(method, path)
+        assert (path, answer.status_code) == (path, 401)
+        assert answer.json()["type"] == "urn:vivesphere:problem:sign-in-needed"
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.promise("A1")
+async def test_every_guarded_route_turns_away_who_lost_his_role(front: Front, sessions: Sessions) -> None:
+    key = front.admin.headers["Authorization"].removeprefix("Bearer ")
+    nobody = await without_rights(front, sessions)
+    for method, path, needed in every_route():
+        if needed:
+            answer = await nobody.request(method, path, params={"token": key})
+            assert (path, answer.status_code) == (path, 403)
+            assert needed[0] in answer.json()["detail"]
+    async with sessions.begin() as session:
+        noted = await session.execute(text("SELECT count(*) FROM activity_log WHERE action = 'access.denied'"))
+        assert noted.scalar_one() == len(every_route()) - len(PUBLIC)
+
+
+async def login(front: Front, password: str | None = None, username: str = "admin") -> dict[str, str]:
+    right = first_sign_in.password_file(front.places).read_text(encoding="utf-8")
+    answer = await front.anybody.post("/api/v1/auth/login", json={"username": username, "password": password or right})
+    return {**answer.json(), "status": answer.status_code}
+
+
+async def test_name_and_password_bring_a_token_that_opens_the_api(front: Front) -> None:
+    signed_in = await login(front)
+    assert (signed_in["token_type"], signed_in["expires_in"]) == ("Bearer", 900)
+    token = {"Authorization": f"Bearer {signed_in['access_token']}"}
+    assert (await front.anybody.get("/api/v1/bots", headers=token)).status_code == 200
+    answer = await front.anybody.get("/api/v1/auth/validate", params={"token": signed_in["access_token"]})
+    assert answer.json() == {"status": "valid", "name": "admin", "kind": "user", "roles": ["admin"]}
+
+
+async def test_wrong_name_and_wrong_password_are_told_the_same(front: Front) -> None:
+    one = await login(front, password="wrong")
+    other = await login(front, username="nobody")
+    assert one == other
+    assert (one["status"], one["type"]) == (401, "urn:vivesphere:problem:sign-in-refused")
+
+
+async def test_a_token_ends_by_itself_and_with_its_user(front: Front, sessions: Sessions) -> None:
+    signer: Signer = front.app.state.opening.ready.signer
+    old = Signer(signer.keys, timedelta(seconds=-1)).issue("admin").value
+    answer = await front.anybody.get("/api/v1/auth/validate", params={"token": old})
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:vivesphere:problem:token-expired")
+    good = signer.issue("admin").value
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE users SET disabled_at = app_now()"))
+    for token in (good, front.admin.headers["Authorization"].removeprefix("Bearer ")):
+        assert (await front.anybody.get("/api/v1/auth/validate", params={"token": token})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda token: token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB"),
+        lambda token: token.split(".")[0] + "." + token.split(".")[1] + ".",
+        lambda token: "eyJhbGciOiJub25lIn0." + token.split(".")[1] + ".",
+        lambda token: "not a token",
+        lambda token: "00000000-0000-0000-0000-000000000000:guess",
+        lambda token: "x:y",
+        lambda token: "a" * 5000,
+    ],
+)
+async def test_a_forged_token_is_refused(front: Front, change: object) -> None:
+    token = front.app.state.opening.ready.signer.issue("admin").value
+    headers = {"Authorization": f"Bearer {change(token)}"}  # type: ignore[operator]
+    answer = await front.anybody.get("/api/v1/bots", headers=headers)
+    assert answer.status_code == 401
+
+
+async def test_a_token_of_another_audience_is_refused(front: Front) -> None:
+    from joserfc import jwt
+
+    key = front.app.state.opening.ready.signer.keys.keys[0]
+    claims = {"sub": "admin", "iss": "vivesphere", "aud": "another", "iat": 1, "exp": 32503680000, "jti": "1"}
+    token = jwt.encode({"alg": "EdDSA", "kid": key.kid}, claims, key, algorithms=["EdDSA"])
+    answer = await front.anybody.get("/api/v1/auth/validate", params={"token": token})
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:vivesphere:problem:token-refused")
+
+
+async def test_the_first_sign_in_stays_as_long_as_its_files_fit(places: Places) -> None:
+    files = (first_sign_in.password_file(places), first_sign_in.key_file(places))
+    async with served(places):
+        first = [file.read_text(encoding="utf-8") for file in files]
+        assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+    async with served(places) as front:
+        assert [file.read_text(encoding="utf-8") for file in files] == first
+        token = front.app.state.opening.ready.signer.issue("admin").value
+    files[0].unlink()
+    files[1].write_text("no key", encoding="utf-8")
+    async with served(places) as front:
+        second = [file.read_text(encoding="utf-8") for file in files]
+        assert (await login(front))["status"] == 200
+        assert (await login(front, password=first[0]))["status"] == 401
+        old_key = {"Authorization": f"Bearer {first[1]}"}
+        assert (await front.anybody.get("/api/v1/bots", headers=old_key)).status_code == 401
+        # Tokens outlive a restart: the signing key lies in the vault.
+        assert (await front.anybody.get("/api/v1/auth/validate", params={"token": token})).status_code == 200
+    assert not set(first) & set(second)
+
+
+async def test_sign_ins_and_refusals_stand_in_the_security_log(front: Front, sessions: Sessions) -> None:
+    await login(front)
+    await login(front, password="wrong")
+    async with sessions.begin() as session:
+        rows = await session.execute(
+            text("SELECT actor, action, subject FROM activity_log WHERE category = 'security' ORDER BY id DESC LIMIT 2")
+        )
+        assert [tuple(row) for row in rows] == [
+            ("gateway", "access.refused", "admin"),
+            ("admin", "access.sign_in", "admin"),
+        ]
+
+
+async def test_a_login_without_its_fields_names_them_and_repeats_nothing(front: Front) -> None:
+    answer = await front.anybody.post("/api/v1/auth/login", json={"username": "", "passwort": "hunter2-planted"})
+    assert answer.status_code == 422
+    assert {error["field"] for error in answer.json()["errors"]} == {"body.username", "body.password", "body.passwort"}
+    assert "hunter2-planted" not in json.dumps(answer.json())
