@@ -6,7 +6,6 @@
 import atexit
 import functools
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -17,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blocks.vault.client import AppRole, Vault
+from blocks.vault.client import AppRole, TokenFile, Vault
+from blocks.vault.errors import VaultError
 from blocks.vault.kv import Kv
 from blocks.vault.transit import Transit
 from config.places import Places
-from config.settings import Logs, Settings, Stack
+from config.settings import LOOPBACK, Logs, Settings, Stack
 from config.settings import Vault as VaultSettings
 from deployments.local import openbao, vault_provisioning
 from tests.postgres_process import free_port
@@ -109,6 +109,8 @@ class OpenBaoProcess:
         """SIGSTOP for as long as the block runs: connections open, requests are taken, nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
+            while any(_state(thread) != "T" for thread in Path(f"/proc/{self.pid}/task").iterdir()):
+                time.sleep(0.001)  # a thread that runs at this moment may still answer
             yield
         finally:
             os.kill(self.pid, signal.SIGCONT)
@@ -118,6 +120,11 @@ class OpenBaoProcess:
             self.process.send_signal(how)
             self.process.wait(STOP_SECONDS)
         self.process = None
+
+
+def _state(thread: Path) -> str:
+    """The letter after the name, which stands in parentheses and may hold anything."""
+    return (thread / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
 @contextmanager
@@ -153,21 +160,33 @@ def shared_openbao() -> OpenBaoProcess:
 @contextmanager
 def dev_server(folder: Path) -> Iterator[tuple[str, Path]]:
     """A vault that somebody else runs: its address and a file with a token that may do everything."""
-    port, token = free_port(), "a-token-of-somebody-else"
-    binary = openbao.child(vault_places(folder)).command
-    at = next(index for index, part in enumerate(binary) if part.endswith("/bao"))
-    process = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", binary[at], "server", "-dev", f"-dev-root-token-id={token}",
-         f"-dev-listen-address=127.0.0.1:{port}", "-dev-no-store-token"],
-        env={"PATH": os.defpath, "HOME": str(folder)}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    token_file = folder / "admin.token"
+    port, token, token_file = free_port(), "a-token-of-somebody-else", folder / "admin.token"
     token_file.touch(mode=0o600)
     token_file.write_text(token, encoding="utf-8")
+    options = ["-dev", f"-dev-root-token-id={token}", f"-dev-listen-address={LOOPBACK}:{port}", "-dev-no-store-token"]
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", openbao.binary(), "server", *options],
+        env={"PATH": os.defpath, "HOME": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    places = vault_places(folder, address=f"http://{LOOPBACK}:{port}")
     try:
-        yield f"http://127.0.0.1:{port}", token_file
+        with Vault(places, TokenFile(token_file)) as vault:
+            _wait_until_it_serves(vault)
+        yield places.vault, token_file
     finally:
         process.kill()
         process.wait(STOP_SECONDS)
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_it_serves(vault: Vault) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            vault.get("auth/token/lookup-self")
+            return
+        except VaultError:
+            if time.monotonic() > deadline:
+                raise

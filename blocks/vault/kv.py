@@ -11,7 +11,7 @@ from hvac.api.secrets_engines import KvV2
 from blocks.vault.client import Vault
 from blocks.vault.errors import Conflict, Missing, NoAnswer, Refused, Unavailable, Unreachable, Untrusted, VaultError
 
-ATTEMPT = "attempt_id"  # kept beside the data, so that a writer can tell its own version from another's
+ATTEMPT = "attempt_id"  # stored beside the data, so that a writer can tell its own version from another's
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Secret:
     data: Mapping[str, str] = field(repr=False)
     version: int
     created_at: datetime
+    attempt_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Kv:
             writes=False,
         )
         found = answer["data"]
-        return Secret(found["data"], found["metadata"]["version"], _instant(found["metadata"]["created_time"]))
+        data, metadata = dict(found["data"]), found["metadata"]
+        attempt_id = data.pop(ATTEMPT, None)
+        return Secret(data, metadata["version"], _instant(metadata["created_time"]), attempt_id)
 
     def read_many(self, paths: Sequence[str]) -> dict[str, Secret | VaultError]:
         """Read side by side; each path has its secret or its own error.
@@ -139,7 +142,7 @@ class Kv:
             return False
         except VaultError:
             raise error from None
-        if found.data.get(ATTEMPT) == attempt_id:
+        if found.attempt_id == attempt_id:
             return True
         raise Conflict(f"write secret {path}: another attempt wrote version {version}")
 
