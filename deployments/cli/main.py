@@ -1,13 +1,82 @@
-"""The command `vivesphere`."""
+"""The command `vivesphere`.
+
+A command's module is imported when that command runs: `vivesphere --help` must not wait for SQLAlchemy.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from deployments.cli import stack
+# Name, module and help of each command, in the order of the help page.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "up": ("stack", "Start the stack and wait until all of it is healthy; harmless if it runs already."),
+    "down": ("stack", "Stop the stack and everything it started."),
+    "status": ("stack", "Show each part: state, process, address, uptime, version; exit 1 if one does not serve."),
+    "doctor": ("stack", "Look for what is wrong and say how to put it right; exit 1 if there is something."),
+    "bots": ("bots", "Bring bots in from files, look at them, connect their accounts."),
+    "apps": ("apps", "Apps on X's developer platform."),
+    "personas": ("personas", "The voices that bots speak with."),
+    "posts": ("posts", "Schedule posts, see what became of them, cancel them."),
+    "run": ("run", "Start a run of a deployment, such as publish-due-posts."),
+    "config": ("config", "The settings, and where each value comes from."),
+}
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-stack.register(app)
+
+class Program(TyperGroup):
+    """The group of all commands; it knows their names and one line about each, until one is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The real command in the place of its stand-in."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        return name, stand_in if name is None else load(name), rest
 
 
-def main() -> None:
-    """Entry point of the installed command."""
-    app()
+def load(name: str) -> Any:
+    """A command as its module registers it."""
+    holder = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    holder.callback()(lambda: None)
+    import_module(f"deployments.cli.{COMMANDS[name][0]}").register(holder)
+    group = typer.main.get_group(holder)
+    return group.commands[name]
+
+
+app = typer.Typer(cls=Program, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+for _name, (_, _help) in COMMANDS.items():
+    app.command(_name, help=_help)(lambda: None)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vivesphere {version('vivesphere')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Disclosed service bots on X: bring them in, schedule what they say, see what became of it.
+
+    Exit codes: 0 ok, 1 failed, 2 usage, 3 refused by policy or role, 4 a person is needed.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the installed command; what a person can put right is said without a traceback."""
+    try:
+        app(arguments, prog_name="vivesphere")
+    except Exception as error:
+        from deployments.cli import failures
+
+        known = failures.explain(error)
+        if known is None:
+            raise
+        typer.echo(known.text, err=True)
+        sys.exit(known.code)

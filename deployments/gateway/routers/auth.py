@@ -27,7 +27,7 @@ class SignedIn(BaseModel):
     """A token for the Authorization header; it ends by itself."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_at: datetime
     expires_in: Annotated[int, Field(description="Seconds from now.")]
 

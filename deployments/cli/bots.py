@@ -1,0 +1,160 @@
+"""`vivesphere bots`: bring in from files, look, connect."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config import loading
+from config.places import Places
+from deployments.cli import bot_files, output
+from deployments.cli.client import Api, api, wait_for_run
+from deployments.cli.failures import FAILED, PERSON_NEEDED, USAGE, CommandError
+from deployments.cli.output import Json
+
+CONNECT = "onboard-bots/on-demand"
+COLUMNS = (
+    ("handle", "bot"),
+    ("state", "state"),
+    ("persona", "persona"),
+    ("time_zone", "time zone"),
+    ("labels", "labels"),
+    ("operator_handle", "operator"),
+)
+FACTS = (
+    *COLUMNS,
+    ("display_name", "name"),
+    ("description", "description"),
+    ("posts_per_day_max", "posts a day, most"),
+    ("x_user_id", "id on X"),
+    ("label_confirmed_by", "automation label confirmed by"),
+    ("label_confirmed_at", "automation label confirmed at"),
+    ("bio_names_operator", "profile names operator"),
+    ("bio_checked_at", "profile read at"),
+    ("revision", "revision"),
+)
+SIGNS = {"new": "+", "changed": "~", "unchanged": "=", "refused": "!"}
+
+
+def register(program: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app = typer.Typer(no_args_is_help=True, help="Bring bots in from files, look at them, connect their accounts.")
+    app.command("import")(bring_in)
+    app.command("list")(list_bots)
+    app.command()(show)
+    app.command()(login)
+    program.add_typer(app, name="bots")
+
+
+def list_bots(
+    state: Annotated[str | None, typer.Option(help="Only bots in this state, such as needs_login.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only bots with this label.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List bots."""
+    with api() as gateway:
+        found = gateway.get("/bots", state=state, label=label)
+    if as_json:
+        output.as_json(found)
+        return
+    output.table(found, COLUMNS, "there are no such bots: bring some in with `vivesphere bots import`")
+
+
+def show(handle: str, as_json: Json = False) -> None:
+    """Show one bot."""
+    with api() as gateway:
+        found = gateway.get(f"/bots/{_bare(handle)}")
+    if as_json:
+        output.as_json(found)
+    else:
+        output.facts(found, FACTS)
+
+
+def login(handle: str, as_json: Json = False) -> None:
+    """Print the link that the account's owner opens to grant access; it is good for one use."""
+    with api() as gateway:
+        link = gateway.post(f"/bots/{_bare(handle)}/login")
+    if as_json:
+        output.as_json(link)
+        return
+    output.say(f"sign in to X as @{link['handle']} and open, until {output.local(link['expires_at'])}:", problem=True)
+    output.say(link["url"])
+
+
+def bring_in(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of bot files, or one file; left out: the settings'.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    no_connect: Annotated[bool, typer.Option("--no-connect", help="Do not connect accounts.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the accounts are connected.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the database say what the bot files say, then connect the accounts; doing it twice changes nothing."""
+    wanted = [bot.model_dump(mode="json") for bot in bot_files.read(folder or Places(loading.settings()).bots_folder)]
+    result: dict[str, Any] = {}
+    with api() as gateway:
+        result["changes"] = gateway.post("/bots/import", wanted, dry_run=True)
+        if not as_json:
+            _show(result["changes"])
+        if not dry_run:
+            if any(change["change"] in ("new", "changed") for change in result["changes"]):
+                _confirm(yes)
+                result["changes"] = gateway.post("/bots/import", wanted)
+            if not no_connect:
+                result |= _connect(gateway, result["changes"], wait, quiet=as_json)
+    if as_json:
+        output.as_json(result)
+    if any(change["change"] == "refused" for change in result["changes"]):
+        raise typer.Exit(FAILED)
+    if any(bot["state"] == "needs_login" for bot in result.get("bots", [])):
+        raise typer.Exit(PERSON_NEEDED)
+
+
+def _connect(gateway: Api, changes: list[dict[str, Any]], wait: bool, quiet: bool) -> dict[str, Any]:
+    """Start the run that connects those of the import that wait for a sign-in; with `wait` see it through."""
+    ours = {change["handle"].lower() for change in changes if change["change"] != "refused"}
+    handles = [bot["handle"] for bot in gateway.get("/bots", state="needs_login") if bot["handle"].lower() in ours]
+    if not handles:
+        return {}
+    started = gateway.post("/runs", {"deployment": CONNECT, "arguments": {"handles": handles}})
+    if not quiet:
+        output.say(f"connecting {len(handles)} accounts: {started['page']}")
+    if not wait:
+        return {"run": started}
+    ended = wait_for_run(gateway, started["flow_run_id"])
+    bots = [bot for bot in gateway.get("/bots") if bot["handle"] in handles]
+    if not quiet:
+        for bot in bots:
+            way = "" if bot["state"] != "needs_login" else f": its owner opens `vivesphere bots login {bot['handle']}`"
+            output.say(f"@{bot['handle']} is {bot['state']}{way}")
+        if ended["state"] != "completed":
+            output.say(f"the run {ended['state']}: {ended['message'] or 'see its page'}", problem=True)
+    return {"run": ended, "bots": bots}
+
+
+def _show(changes: list[dict[str, Any]]) -> None:
+    for change in changes:
+        output.say(f"{SIGNS[change['change']]} @{change['handle']} {change['change']}")
+        if change["reason"]:
+            output.say(f"    {change['reason']}", problem=True)
+        if change["change"] == "changed":
+            for name, (was, will) in change["fields"].items():
+                output.say(f"    {name}: {output.clean(was) or '-'} -> {output.clean(will) or '-'}")
+
+
+def _confirm(yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError("nobody is there to be asked: say --yes to import, or --dry-run to look", USAGE)
+    typer.confirm("Import these changes?", abort=True)
+
+
+def _bare(handle: str) -> str:
+    bare = handle.removeprefix("@")
+    if not bare.replace("_", "").isalnum():
+        raise CommandError(f"'{output.clean(handle)}' is no handle: letters, digits and underscores", USAGE)
+    return bare

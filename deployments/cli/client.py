@@ -1,0 +1,99 @@
+"""The API as the commands use it: its address and key, and its problems as exit codes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from config import loading
+from config.places import Places
+from deployments.cli.failures import FAILED, PERSON_NEEDED, REFUSED, USAGE, CommandError
+
+TIMEOUT_SECONDS = 60.0
+POLL_SECONDS = 0.3
+CODES = {401: REFUSED, 403: REFUSED, 422: USAGE}
+# The problem's own type says more than its status.
+CODES_BY_TYPE = {"cannot-connect": PERSON_NEEDED}
+ENDED = ("completed", "failed", "crashed", "cancelled")
+
+
+class Api:
+    """One conversation with the gateway."""
+
+    def __init__(self, address: str, key: str) -> None:
+        self._address = address
+        self._client = httpx.Client(
+            base_url=f"{address}/api/v1",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What the API answers; parameters that are None are left out."""
+        return self._ask("GET", path, None, query)
+
+    def post(self, path: str, body: Any = None, **query: Any) -> Any:
+        """What the API answers to a change."""
+        return self._ask("POST", path, body, query)
+
+    def close(self) -> None:
+        """End the conversation."""
+        self._client.close()
+
+    def _ask(self, method: str, path: str, body: Any, query: dict[str, Any]) -> Any:
+        given = {name: value for name, value in query.items() if value is not None}
+        try:
+            answer = self._client.request(method, path, json=body, params=given)
+        except httpx.ConnectError:
+            raise CommandError(
+                f"the gateway does not answer at {self._address}: start the stack with `vivesphere up`"
+            ) from None
+        except httpx.HTTPError as error:
+            raise CommandError(
+                f"the gateway at {self._address} broke off ({type(error).__name__}): what was asked may have happened; "
+                "look before you repeat it"
+            ) from None
+        if answer.is_success:
+            return answer.json()
+        raise _error(answer, self._address)
+
+
+@contextmanager
+def api() -> Iterator[Api]:
+    """The gateway of the settings, with the key that it made for this command."""
+    places = Places(loading.settings())
+    file = places.secrets / "cli.key"
+    try:
+        key = file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise CommandError(f"there is no key in {file}: `vivesphere up` makes it") from None
+    except OSError as error:
+        raise CommandError(f"the key in {file} cannot be read: {error.strerror}", REFUSED) from None
+    talking = Api(places.gateway, key)
+    try:
+        yield talking
+    finally:
+        talking.close()
+
+
+def wait_for_run(api: Api, run_id: str) -> Any:
+    """The run once it has ended, however long that takes."""
+    while (run := api.get(f"/runs/{run_id}"))["state"] not in ENDED:
+        time.sleep(POLL_SECONDS)
+    return run
+
+
+def _error(answer: httpx.Response, address: str) -> CommandError:
+    try:
+        problem = answer.json()
+        kind, detail = str(problem["type"]).rpartition(":")[2], str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        return CommandError(f"what answers at {address} is not our gateway (HTTP {answer.status_code})")
+    lines = [f"{error['field']}: {error['problem']}" for error in problem.get("errors", [])]
+    code = CODES_BY_TYPE.get(kind) or CODES.get(answer.status_code, FAILED)
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        detail += ": delete the key file and restart the gateway, it makes a new one"
+    return CommandError("\n".join(lines) or detail, code)

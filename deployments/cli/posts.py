@@ -1,0 +1,163 @@
+"""`vivesphere posts`: schedule, look, cancel."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from deployments.cli import output, posts_schedule
+from deployments.cli.client import api
+from deployments.cli.failures import FAILED, USAGE, CommandError
+from deployments.cli.output import Json
+
+PAGE = 200
+COLUMNS = (
+    ("id", "id"),
+    ("due", "due"),
+    ("bot", "bot"),
+    ("status", "status"),
+    ("short", "text"),
+    ("reason", "reason"),
+)
+FACTS = (
+    ("id", "id"),
+    ("bot", "bot"),
+    ("text", "text"),
+    ("status", "status"),
+    ("reason", "reason"),
+    ("due", "due"),
+    ("expires", "expires"),
+    ("published", "published"),
+    ("x_post_id", "id on X"),
+    ("external_id", "external id"),
+    ("source", "came by"),
+    ("created_by", "written by"),
+)
+
+
+def register(program: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app = typer.Typer(no_args_is_help=True, help="Schedule posts, see what became of them, cancel them.")
+    app.command()(schedule)
+    app.command("list")(list_posts)
+    app.command()(show)
+    app.command()(cancel)
+    app.command()(counts)
+    program.add_typer(app, name="posts")
+
+
+def schedule(
+    bot: Annotated[str | None, typer.Option(help="Handle of the bot that says it.")] = None,
+    text: Annotated[str | None, typer.Option(help="What it says.")] = None,
+    at: Annotated[
+        str, typer.Option(help="2026-12-01 09:00 (the bot's own time), 2026-12-01T09:00+01:00, +10m, now.")
+    ] = "now",
+    expires: Annotated[str | None, typer.Option(help="Not to be sent after this time, written like --at.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="Your own name for it: the same twice is one post.")] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", help="A CSV file: bot,text,at and if wanted external_id,expires_at.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge it, and store nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Schedule one post, or every row of a file; a row that is refused stops no other."""
+    now = datetime.now(UTC)
+    if from_ is not None:
+        if bot or text or external_id or expires:
+            raise CommandError(
+                "--from brings everything along: leave out --bot, --text, --expires, --external-id", USAGE
+            )
+        posts_schedule.from_file(from_, now, dry_run, as_json)
+        return
+    if not bot or not text:
+        raise CommandError("say --bot and --text, or --from with a file", USAGE)
+    posts_schedule.one(
+        {"bot": bot, "text": text, "at": at, "expires_at": expires, "external_id": external_id}, now, dry_run, as_json
+    )
+
+
+def list_posts(
+    bot: Annotated[str | None, typer.Option(help="Only of this bot.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only in this status, such as scheduled or unknown.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only of bots with this label.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List posts, the latest first."""
+    found: list[dict[str, Any]] = []
+    cursor = None
+    with api() as gateway:
+        while len(found) < limit:
+            size = min(PAGE, limit - len(found))
+            page = gateway.get("/posts", bot=bot, status=status, label=label, limit=size, cursor=cursor)
+            found += page["posts"]
+            cursor = page["next"]
+            if cursor is None:
+                break
+    if as_json:
+        output.as_json(found)
+        return
+    output.table([_for_people(post) for post in found], COLUMNS, "there are no such posts")
+
+
+def show(post_id: UUID, as_json: Json = False) -> None:
+    """Show one post with what the gate said and what each attempt brought."""
+    with api() as gateway:
+        found = gateway.get(f"/posts/{post_id}")
+    if as_json:
+        output.as_json(found)
+        return
+    output.facts(_for_people(found), FACTS)
+    for verdict in found["verdicts"]:
+        said = "allowed" if verdict["allowed"] else "refused"
+        because = "; ".join(f"{finding['rule']}: {finding['evidence']}" for finding in verdict["findings"])
+        output.say(f"gate       revision {verdict['revision']} {said} {because}".rstrip())
+    for attempt in found["tries"]:
+        ended = attempt["ended"] or "under way"
+        more = " ".join(str(part) for part in (attempt["http_status"], attempt["problem"]) if part)
+        output.say(f"attempt    {output.local(attempt['marked_at'])} {ended} {more}".rstrip())
+
+
+def cancel(post_ids: list[UUID], as_json: Json = False) -> None:
+    """Cancel posts that are not on their way yet; one that is too late stops no other."""
+    cancelled: list[dict[str, Any]] = []
+    failed = False
+    with api() as gateway:
+        for post_id in post_ids:
+            try:
+                cancelled.append(gateway.post(f"/posts/{post_id}/cancel"))
+            except CommandError as error:
+                if error.code != FAILED:
+                    raise
+                failed = True
+                output.say(f"{post_id}: {error.text}", problem=True)
+            else:
+                if not as_json:
+                    output.say(f"{post_id}: cancelled")
+    if as_json:
+        output.as_json(cancelled)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def counts(as_json: Json = False) -> None:
+    """Count posts by status."""
+    with api() as gateway:
+        found = gateway.get("/posts/counts")
+    if as_json:
+        output.as_json(found)
+        return
+    rows = [{"status": status, "posts": number} for status, number in sorted(found.items())]
+    output.table(rows, (("status", "status"), ("posts", "posts")), "there are no posts")
+
+
+def _for_people(post: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **post,
+        "due": output.local(post["due_at"]),
+        "expires": output.local(post["expires_at"]),
+        "published": output.local(post["published_at"]),
+        "short": output.short(post["text"]),
+    }
