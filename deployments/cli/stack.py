@@ -1,4 +1,4 @@
-"""`vivesphere up | down | status`: commands that touch files and processes of this machine, not the API."""
+"""`vivesphere up | down | status | doctor`: commands that touch files and processes of this machine, not the API."""
 
 import json
 from collections.abc import Iterator
@@ -11,25 +11,28 @@ import typer
 from config import loading
 from config.loading import SettingsError
 from config.places import NotStartedError, Places
+from deployments.local import doctor as examination
 from deployments.local import stack
 from deployments.local import status as parts
 from deployments.local.layout import PortTakenError, StackBusyError
+from deployments.local.registration import RegistrationError
 from deployments.local.stack import StackFailedError
 
 FAILED, USAGE = 1, 2
+Register = Annotated[bool, typer.Option("--register", help="Undo what was changed on Prefect's server by hand.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for command in (up, down, status):
+    for command in (up, down, status, doctor):
         app.command()(command)
 
 
-def up(as_json: Json = False) -> None:
+def up(as_json: Json = False, register_again: Register = False) -> None:
     """Start the stack and wait until all of it is healthy; harmless if it runs already."""
     with explained():
-        places = stack.up(lambda line: typer.echo(line, err=True))
+        places = stack.up(lambda line: typer.echo(line, err=True), register_again)
         found = parts.status(places)
     files = stack.sign_in_files(places)
     if as_json:
@@ -66,6 +69,18 @@ def status(as_json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
+def doctor(as_json: Json = False) -> None:
+    """Look for what is wrong and say how to put it right; exit 1 if there is something."""
+    with explained():
+        findings = examination.examine(Places(loading.settings()))
+    if as_json:
+        typer.echo(_json(findings))
+    else:
+        typer.echo("\n".join(examination.lines(findings)))
+    if not all(finding.well for finding in findings):
+        raise typer.Exit(FAILED)
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """What a person can put right is said in their words, without a traceback."""
@@ -74,7 +89,7 @@ def explained() -> Iterator[None]:
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(USAGE) from error
-    except (StackFailedError, StackBusyError, PortTakenError, NotStartedError) as error:
+    except (StackFailedError, StackBusyError, PortTakenError, NotStartedError, RegistrationError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(FAILED) from error
 

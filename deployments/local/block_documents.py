@@ -11,6 +11,7 @@ from prefect.blocks.core import Block
 
 from blocks.postgres.block import PostgresServer
 from blocks.vault.block import VaultServer
+from blocks.x.block import XApi
 from config import loading
 from config.places import Places
 
@@ -32,6 +33,7 @@ def documents(places: Places) -> list[Block]:
             database_mount=vault.database_mount,
             approle_mount=vault.approle_mount,
         ),
+        XApi(base_url=places.x, app_name="the one that each bot's row names"),
     ]
 
 

@@ -108,6 +108,22 @@ def refusal(places: Places) -> str | None:
     return None
 
 
+def server_version(places: Places) -> int:
+    """As Postgres counts: 160004 is 16.4."""
+    with _admin(places, "postgres") as connection:
+        return connection.info.server_version
+
+
+def server_clock(places: Places) -> float | None:
+    """Unix time by the database; None if it does not answer."""
+    try:
+        with _admin(places, "postgres") as connection:
+            row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+    except DatabaseRefusedError:
+        return None
+    return float(str(row[0])) if row else None
+
+
 def _admin(places: Places, database: str) -> psycopg.Connection[tuple[object, ...]]:
     user = places.settings.postgres.admin_user if places.settings.postgres.address else "postgres"
     try:

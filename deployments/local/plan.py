@@ -12,6 +12,7 @@ from deployments.local import (
     prefect_server,
     programs,
     registration,
+    rehearsal_app,
     vault_provisioning,
     work_pool,
     worker,
@@ -50,5 +51,7 @@ def parts(places: Places) -> Iterator[Part]:
         yield Part("gateway", ("schema", "secrets"), child=programs.gateway(places))
     if find_spec("deployments.local.clerk"):
         yield Part("clerk", ("schema", "secrets"), child=programs.clerk(places))
+    if places.x_is_sandbox:
+        yield Part("rehearsal-app", ("gateway", "x-sandbox"), step=lambda: rehearsal_app.ensure(places))
     yield Part("worker", ("work-pool", "schema", "secrets", "x-sandbox"), child=worker.child(places))
     yield Part("first-run", ("worker", "deployments"), step=lambda: registration.start_first_run(places))

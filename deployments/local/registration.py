@@ -6,6 +6,7 @@ import subprocess  # nosec B404
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -26,11 +27,15 @@ class RegistrationError(RuntimeError):
     """Prefect refused an object; the text is what it said."""
 
 
-def register(places: Places, file: Path = PREFECT_FILE) -> None:
-    """Bring the server to what the files say; takes three seconds, so it is skipped where nothing changed."""
+def register(places: Places, file: Path = PREFECT_FILE, force: bool = False) -> None:
+    """Bring the server to what the files say; takes three seconds, so it is skipped where nothing changed here.
+
+    `force` undoes what somebody changed on the server.
+    """
     wanted = fingerprint(places)
     with prefect_api.client(places) as api:
-        if file == PREFECT_FILE and _recorded(api) == wanted and not missing_deployments(places, api):
+        known = file == PREFECT_FILE and _recorded(api) == wanted and not _any_missing(places, api)
+        if known and not force:
             return
         automations.ensure(places, api)
         commands = [[sys.executable, "-m", "deployments.local.block_documents"]]
@@ -53,22 +58,18 @@ def fingerprint(places: Places) -> str:
     return digest.hexdigest()
 
 
-def wanted_deployments(file: Path = PREFECT_FILE) -> dict[str, str]:
-    """Name and entrypoint of each deployment of the file."""
+def wanted_deployments(file: Path = PREFECT_FILE) -> list[dict[str, Any]]:
+    """The deployments of the file, as written there."""
     if not file.exists():
-        return {}
-    entries = yaml.safe_load(file.read_text(encoding="utf-8"))["deployments"]
-    return {entry["name"]: entry["entrypoint"] for entry in entries}
+        return []
+    found: list[dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))["deployments"]
+    return found
 
 
-def missing_deployments(places: Places, api: httpx.Client) -> set[tuple[str, str]]:
-    """Deployments of prefect.yaml that the server does not have, by name and entrypoint."""
+def _any_missing(places: Places, api: httpx.Client) -> bool:
     pools = {"name": {"any_": [places.settings.prefect.work_pool]}}
-    found = {
-        (deployment["name"], deployment["entrypoint"])
-        for deployment in prefect_api.filtered(api, "/deployments", work_pools=pools)
-    }
-    return set(wanted_deployments().items()) - found
+    known = {found["name"] for found in prefect_api.filtered(api, "/deployments", work_pools=pools)}
+    return not {wanted["name"] for wanted in wanted_deployments()} <= known
 
 
 def start_first_run(places: Places) -> None:

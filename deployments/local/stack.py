@@ -9,7 +9,18 @@ from pathlib import Path
 from config import loading
 from config.loading import APP_ROOT
 from config.places import Places
-from deployments.local import board, environment, layout, log_files, postgres, processes, programs, reaper
+from deployments.local import (
+    board,
+    environment,
+    layout,
+    log_files,
+    postgres,
+    processes,
+    programs,
+    reaper,
+    registration,
+    work_pool,
+)
 from deployments.local.board import Note
 
 POLL_SECONDS = 0.05
@@ -24,10 +35,11 @@ class StackFailedError(RuntimeError):
     """The stack did not come up or did not go down; the text says which part, why and where its log is."""
 
 
-def up(progress: Progress = lambda line: None) -> Places:
+def up(progress: Progress = lambda line: None, register_again: bool = False) -> Places:
     """Start what is not running and wait until all of it is healthy; a second call finds it so and changes nothing.
 
-    `progress` gets a line for each part that is up. Raises StackFailedError, PortTakenError, StackBusyError.
+    `progress` gets a line for each part that is up; `register_again` undoes what was changed on Prefect's server by
+    hand. Raises StackFailedError, PortTakenError, StackBusyError.
     """
     home = Places(loading.settings()).home
     with layout.locked(home, LOCK_SECONDS):
@@ -40,6 +52,9 @@ def up(progress: Progress = lambda line: None) -> Places:
             layout.check_ports(places)
             _spawn(places)
         _wait_until_up(places, progress)
+        if register_again:
+            work_pool.ensure(places)
+            registration.register(places, force=True)
         return places
 
 

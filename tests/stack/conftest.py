@@ -33,6 +33,7 @@ class RunningStack:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.said: list[str] = []
+        self._deployed = False
 
     @property
     def places(self) -> Places:
@@ -66,8 +67,10 @@ class RunningStack:
         return prefect_api.client(self.places)
 
     def deploy_small_flows(self) -> None:
-        """The flows of these tests, on the way that prefect.yaml takes."""
-        registration.register(self.places, FLOWS)
+        """The flows of these tests, on the way that prefect.yaml takes; once for the life of the stack's database."""
+        if not self._deployed:
+            registration.register(self.places, FLOWS)
+        self._deployed = True
 
     def runs(self, deployment: str, **criteria: Any) -> list[dict[str, Any]]:
         """Runs of a deployment, `flow/name`."""
@@ -90,7 +93,8 @@ class RunningStack:
             return found
 
     def start_run(self, deployment: str, **parameters: Any) -> str:
-        """Ask Prefect for a run; answers its id."""
+        """Ask Prefect for a run of the small flows; answers its id."""
+        self.deploy_small_flows()
         with self.api() as api:
             found = api.get(f"/deployments/name/{deployment}").raise_for_status().json()["id"]
             answer = api.post(f"/deployments/{found}/create_flow_run", json={"parameters": parameters})

@@ -1,0 +1,196 @@
+"""Looks for what is wrong before it hurts; each finding says what, and how to put it right."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, requires, version
+
+import httpx
+from packaging.requirements import Requirement
+
+from config.places import Places
+from deployments.local import databases, layout, openbao, status, worker
+from deployments.local.registration_check import registered
+from tasks.store import migrate as schema
+
+PYTHON_OLDEST, PYTHON_NEWEST = (3, 11), (3, 13)
+POSTGRES_OLDEST = 160_000
+MB = 1_000_000
+# The Date header of HTTP has whole seconds, and servers keep it for one more; beyond this it is the clock.
+SKEW_SECONDS = 3.0
+PROBE_SECONDS = 5.0
+
+Revisions = Callable[[], tuple[str | None, str | None]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `fix` is empty where all is well."""
+
+    name: str
+    said: str
+    fix: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is to be done."""
+        return not self.fix
+
+
+def examine(places: Places, revisions: Revisions | None = None) -> list[Finding]:
+    """Look at everything that can be looked at; with the stack down, at this machine alone.
+
+    `revisions` answers the schema's revision and the newest one this release knows.
+    """
+    checks: list[Callable[[], Iterator[Finding]]] = [packages, lambda: disk(places), lambda: secrets(places)]
+    found = status.status(places)
+    if not found:
+        checks += [lambda: ports(places), _not_running]
+    else:
+        asked = revisions or (lambda: schema_revisions(places))
+        checks += [
+            lambda: parts(found),
+            lambda: clock(places),
+            lambda: vault(places),
+            lambda: database(places, asked),
+            lambda: heartbeat(places),
+            lambda: (Finding(*what) for what in registered(places)),
+        ]
+    with ThreadPoolExecutor() as threads:
+        return [finding for group in threads.map(_guarded, checks) for finding in group]
+
+
+def lines(findings: list[Finding]) -> list[str]:
+    """A line a finding, and a second one with the fix where there is one."""
+    rows = []
+    for finding in findings:
+        rows.append(f"{'ok ' if finding.well else '** '} {finding.name}: {finding.said}")
+        if finding.fix:
+            rows.append(f"    fix: {finding.fix}")
+    return rows
+
+
+def packages() -> Iterator[Finding]:
+    """Python and each package we name, against the versions that we were tested with."""
+    python = sys.version_info[:2]
+    if not PYTHON_OLDEST <= python <= PYTHON_NEWEST:
+        yield Finding("python", f"{python[0]}.{python[1]} is not supported", "install Python 3.11, 3.12 or 3.13")
+    wrong = []
+    for line in requires("vivesphere") or []:
+        wanted = Requirement(line)
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+            installed = _installed(wanted.name)
+            if installed is None or installed not in wanted.specifier:
+                wrong.append(f"{wanted.name} {installed or 'missing'}, wanted {wanted.specifier or 'any'}")
+    yield Finding("packages", "; ".join(wrong) or "as locked", "make install" if wrong else "")
+
+
+def disk(places: Places) -> Iterator[Finding]:
+    """Room for the write-ahead log: without it no post can be marked, so none is sent."""
+    free = shutil.disk_usage(places.home if places.home.exists() else places.home.parent).free // MB
+    least = places.settings.stack.disk_free_mb
+    fix = "" if free >= least else f"free some space under {places.home}, or lower stack.disk_free_mb"
+    yield Finding("disk", f"{free:,} MB free, {least:,} MB wanted", fix)
+
+
+def secrets(places: Places) -> Iterator[Finding]:
+    """Bootstrap secrets are for their owner alone."""
+    files = [path for folder in (places.secrets, places.run) if folder.exists() for path in folder.iterdir()]
+    readable = [str(path) for path in files if path.is_file() and path.stat().st_mode & 0o077]
+    if places.home.exists() and places.home.stat().st_mode & 0o077:
+        readable.append(str(places.home))
+    said = f"readable by others: {', '.join(readable)}" if readable else "readable by their owner alone"
+    yield Finding("secrets", said, f"chmod go= {' '.join(readable)}" if readable else "")
+
+
+def ports(places: Places) -> Iterator[Finding]:
+    """Before a start: our ports are free."""
+    try:
+        layout.check_ports(places)
+    except layout.PortTakenError as error:
+        what, _, fix = str(error).partition(": end that program")
+        yield Finding("ports", what, f"end that program{fix}")
+    else:
+        yield Finding("ports", "free")
+
+
+def parts(found: list[status.PartStatus]) -> Iterator[Finding]:
+    """Each part serves."""
+    for part in found:
+        well = part.state in ("up", "elsewhere")
+        fix = (
+            "vivesphere up"
+            if part.name == "supervisor"
+            else f"see {part.name}.log in the folder logs, then vivesphere up"
+        )
+        yield Finding(part.name, f"{part.state} {part.problem or part.address}".strip(), "" if well else fix)
+
+
+def clock(places: Places, now: Callable[[], float] = time.time) -> Iterator[Finding]:
+    """This machine's clock against those of X and the database; posts are timed by the database's."""
+    fix = "set this machine's clock by NTP (`timedatectl set-ntp true`); its posts would be early or late"
+    for name, ask in (("X", _clock_of_x), ("the database", databases.server_clock)):
+        theirs = ask(places)
+        if theirs is not None:
+            skew = now() - theirs
+            yield Finding("clock", f"{skew:+.1f} s from {name}", fix if abs(skew) > SKEW_SECONDS else "")
+
+
+def vault(places: Places) -> Iterator[Finding]:
+    """By a real read: the health page stays green with a full audit disk."""
+    refusal = openbao.ready(places)()
+    fix = f"see {places.logs / 'openbao.log'}; a full disk stops it as well"
+    yield Finding("vault", refusal or "reads", fix if refusal else "")
+
+
+def database(places: Places, revisions: Revisions) -> Iterator[Finding]:
+    """The server is new enough, and the schema is this release's."""
+    server = databases.server_version(places)
+    too_old = server < POSTGRES_OLDEST
+    yield Finding("postgres version", f"{server // 10_000}", "upgrade Postgres to 16 or newer" if too_old else "")
+    is_at, newest = revisions()
+    well = is_at == newest
+    yield Finding("migrations", f"at {is_at}, newest is {newest}", "" if well else "vivesphere down && vivesphere up")
+
+
+def heartbeat(places: Places) -> Iterator[Finding]:
+    """Prefect hears from our worker."""
+    refusal = worker.refusal(places)
+    yield Finding("worker heartbeat", refusal or "heard", f"see {places.logs / 'worker.log'}" if refusal else "")
+
+
+def schema_revisions(places: Places) -> tuple[str | None, str | None]:
+    """Asked as the schema's owner."""
+    with databases.owner_engine(places, databases.passwords(places)).connect() as connection:
+        return schema.at_head(connection)
+
+
+def _not_running() -> Iterator[Finding]:
+    yield Finding("stack", "does not run here", "vivesphere up")
+
+
+def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """A check that cannot be made is a finding of its own, and stops no other."""
+    try:
+        return list(check())
+    except Exception as error:  # whatever is broken is what a person called the doctor for
+        return [Finding("doctor", f"could not look: {error}", "put the other findings right first, then look again")]
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _clock_of_x(places: Places) -> float | None:
+    try:
+        date = httpx.head(places.x, timeout=PROBE_SECONDS, trust_env=False).headers.get("date")
+    except httpx.HTTPError:
+        return None
+    return parsedate_to_datetime(date).timestamp() if date else None

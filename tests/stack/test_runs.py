@@ -1,0 +1,84 @@
+"""Runs: the schedule starts them, in the right place, and no dead or late one stays."""
+
+import signal
+from datetime import UTC, datetime
+
+from deployments.local import processes, reaper, registration
+from tests.stack.conftest import FLOWS, RunningStack, eventually
+
+OFTEN, BY_HAND = "show-place/often", "last/by-hand"
+
+
+def test_a_scheduled_run_really_happens_where_our_code_is(running: RunningStack) -> None:
+    running.deploy_small_flows()
+    done = eventually(lambda: running.runs(OFTEN, state={"type": {"any_": ["COMPLETED"]}}), 60)
+    assert all(run["auto_scheduled"] for run in done)
+
+    def place() -> str | None:
+        with running.api() as api:
+            answer = api.post("/logs/filter", json={"logs": {"flow_run_id": {"any_": [done[0]["id"]]}}})
+            return next((line["message"] for line in answer.json() if "cwd=" in line["message"]), None)
+
+    said = eventually(place)
+    assert f"VIVESPHERE_HOME={running.home}" in said
+    assert "VIVESPHERE_VAULT__ROLE=poster" in said
+    assert f"PREFECT_HOME={running.home / 'prefect' / 'worker'}" in said
+
+
+def test_registering_again_doubles_nothing(running: RunningStack) -> None:
+    running.deploy_small_flows()
+    registration.register(running.places, FLOWS)
+    with running.api() as api:
+        deployments = [found["name"] for found in api.post("/deployments/filter", json={}).json()]
+        automations = [found["name"] for found in api.post("/automations/filter", json={}).json()]
+    assert sorted(deployments) == sorted(set(deployments)) and len(automations) == 1
+
+
+def test_a_killed_run_is_crashed_at_once(running: RunningStack) -> None:
+    run = running.start_run(BY_HAND, seconds=120)
+    process = eventually(lambda: processes.of_flow_runs().get(run))
+    eventually(lambda: running.run(run)["state_type"] == "RUNNING")
+    process.send(signal.SIGKILL)
+    eventually(lambda: running.run(run)["state_type"] == "CRASHED")
+
+
+def test_when_the_worker_dies_its_living_run_goes_on_and_its_dead_one_is_crashed(running: RunningStack) -> None:
+    living, dead = running.start_run(BY_HAND, seconds=60), running.start_run(BY_HAND, seconds=60)
+    for run in (living, dead):
+        eventually(lambda run=run: running.run(run)["state_type"] == "RUNNING")
+    found = processes.of_flow_runs()
+    worker = running.process("worker")
+    worker.send(signal.SIGKILL)
+    found[dead].send(signal.SIGKILL)
+    eventually(lambda: running.run(dead)["state_type"] == "CRASHED")
+    assert running.run(dead)["state"]["message"] == "its process is gone"
+    assert found[living].alive
+    state = running.run(living)["state"]
+    assert state["type"] == "RUNNING", state["message"]
+    eventually(lambda: running.note().parts["worker"].state == "up" and running.process("worker") != worker)
+    processes.end([found[living]], 10)
+    reaper.settle(running.places)
+    assert running.run(living)["state_type"] == "CRASHED"
+
+
+def test_stuck_pending_and_late_posting_runs_are_ended_before_the_worker_starts(running: RunningStack) -> None:
+    running.deploy_small_flows()
+    worker = running.process("worker")
+    worker.send(signal.SIGSTOP)
+    try:
+        pending = running.start_run(BY_HAND, seconds=1)
+        state = {"type": "PENDING", "name": "Pending"}
+        with running.api() as api:
+            api.post(f"/flow_runs/{pending}/set_state", json={"state": state, "force": True}).raise_for_status()
+
+        def late() -> list[str]:
+            due = {"before_": datetime.now(UTC).isoformat()}
+            found = running.runs(OFTEN, state={"type": {"any_": ["SCHEDULED"]}}, expected_start_time=due)
+            return [run["id"] for run in found]
+
+        overdue = eventually(late)
+        reaper.settle(running.places)
+        assert running.run(pending)["state_type"] == "CRASHED"
+        assert {running.run(run)["state_type"] for run in overdue} == {"CANCELLED"}
+    finally:
+        worker.send(signal.SIGCONT)
