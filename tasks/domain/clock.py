@@ -6,16 +6,21 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class Reading:
-    """At `ticks` (seconds of a local clock that never stops) app_now() said `instant`, running at `rate`."""
+    """app_now() said `instant` at some moment from `asked` to `answered` (seconds of a local clock that never stops).
+
+    Which moment is not known, so each question is answered from the side that does no harm: a post goes a moment
+    late and never early, and its lateness is overstated and never understated.
+    """
 
     instant: datetime
-    ticks: float
+    asked: float
+    answered: float
     rate: float = 1.0
 
     def ticks_at(self, instant: datetime) -> float:
-        """When the local clock will show `instant`."""
-        return self.ticks + (instant - self.instant).total_seconds() / self.rate
+        """When the local clock will show `instant`, at the latest."""
+        return self.answered + (instant - self.instant).total_seconds() / self.rate
 
     def instant_at(self, ticks: float) -> datetime:
-        """What app_now() says when the local clock shows `ticks`."""
-        return self.instant + timedelta(seconds=(ticks - self.ticks) * self.rate)
+        """What app_now() says when the local clock shows `ticks`, at the latest."""
+        return self.instant + timedelta(seconds=(ticks - self.asked) * self.rate)

@@ -162,4 +162,4 @@ def _digest(state: str) -> bytes:
 
 
 def _verifier_path(consent_id: UUID) -> str:
-    return f"gateway/consents/{consent_id}"
+    return f"consents/{consent_id}"

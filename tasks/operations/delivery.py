@@ -262,9 +262,9 @@ def summary(results: Sequence[Published]) -> Counter[str]:
 
 async def _read_clock(session: AsyncSession) -> clock.Reading:
     rate = await base.rate(session)
+    asked = ticks()
     now = await base.now(session)
-    # The answer is older than its arrival: by this reading a post may go a moment late, and never early.
-    return clock.Reading(now, ticks(), rate)
+    return clock.Reading(now, asked, ticks(), rate)
 
 
 def _draft(post: ClaimedPost) -> Draft:
