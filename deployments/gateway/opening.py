@@ -101,10 +101,10 @@ def describe(error: Exception) -> str:
             return str(cause)
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedFunction():
             return "the database has no schema yet: `vivesphere up` makes it"
-        case psycopg.errors.InvalidPassword() | psycopg.errors.InvalidCatalogName():
-            return "the database does not let us in: `vivesphere up` makes database and login"
         case psycopg.Error() | SQLAlchemyError():
-            return f"the database does not answer ({type(cause).__name__})"
+            # Which of the two it is, psycopg says in words alone, and those hold the address.
+            name = type(cause).__name__
+            return f"the database does not answer, or does not let us in ({name}): `vivesphere up` makes it"
         case OSError():
             return f"a file or address cannot be reached ({type(cause).__name__})"
     return f"an unexpected fault ({type(cause).__name__}); the debug log says more"
