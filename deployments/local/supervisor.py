@@ -17,7 +17,7 @@ import httpx
 
 from config import loading
 from config.places import Places
-from deployments.local import log_files, openbao, plan, prefect_server, reaper, vault_provisioning
+from deployments.local import log_files, openbao, plan, prefect_server, reaper, vault_provisioning, work_pool
 from deployments.local.board import Board, say
 from deployments.local.keeper import ChildFailedError, Keeper
 from deployments.local.plan import Part
@@ -111,6 +111,7 @@ class Supervisor:
         renew_at = time.monotonic() + half_life
         look_at = time.monotonic()
         written = [self._places.logs / f"{name}.log" for name in ("supervisor", *self._keepers)]
+        written.append(work_pool.run_log(self._places))
         while not self._stop.wait(TICK_SECONDS):
             for log in written:
                 log_files.rotate(log, logs.file_bytes, logs.files_kept)

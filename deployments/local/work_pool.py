@@ -1,7 +1,9 @@
 """The work pool of our worker and its queues: what may run, how, and how many at once."""
 
+import shlex
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -37,15 +39,23 @@ def worker_name() -> str:
     return f"vivesphere-{socket.gethostname()}"
 
 
+def run_log(places: Places) -> Path:
+    """What runs write outside of Prefect's own log, such as an import that fails."""
+    return places.logs / "runs.log"
+
+
 def job_template(places: Places) -> dict[str, Any]:
     """No placeholder anywhere: whoever may set job variables still cannot choose what runs or with which environment.
 
     The command is the flow run itself; Prefect's default starts a second interpreter before it, which costs a second.
+    A run writes to a file and not to its worker: on the broken pipe of a dead worker, the first line that Prefect's
+    console logs would end the run.
     """
+    run = f"exec {shlex.quote(sys.executable)} -m prefect.engine >>{shlex.quote(str(run_log(places)))} 2>&1"
     return {
         "variables": {"type": "object", "properties": {}},
         "job_configuration": {
-            "command": f"{sys.executable} -m prefect.engine",
+            "command": shlex.join(["/bin/sh", "-c", run]),
             "env": {f"{PREFIX}HOME": str(places.home), f"{PREFIX}VAULT__ROLE": "poster"},
             "labels": {},
             "name": None,

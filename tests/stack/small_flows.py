@@ -15,5 +15,7 @@ async def show_place() -> None:
 
 @flow
 async def last(seconds: float) -> None:
-    """Stay for a while."""
-    await asyncio.sleep(seconds)
+    """Stay for a while, and say so ten times a second."""
+    for _ in range(round(seconds * 10)):
+        get_run_logger().info("still here")
+        await asyncio.sleep(0.1)
