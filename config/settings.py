@@ -126,6 +126,9 @@ class Posting(Section):
     window_seconds: int = tuning(150, "How long one run keeps claiming due posts, in seconds.", ge=1, le=900)
     ahead_seconds: float = tuning(3.0, "How long before its instant a post is claimed, in seconds.", ge=0.1, le=60)
     batch: int = tuning(100, "Posts claimed at once; each claim is one task run.", ge=1, le=1000)
+    held: int = tuning(
+        1000, "Posts that one run holds at most; the rest is left to others or to later.", ge=1, le=100_000
+    )
     lease_seconds: float = tuning(8.0, "How long a claim holds without renewal, in seconds.", ge=0.5, le=600)
     beat_seconds: float = tuning(2.0, "How often a sender says it is alive, in seconds.", ge=0.1, le=60)
     poll_seconds: float = tuning(0.5, "How often a run looks for due posts unasked, in seconds.", ge=0.05, le=60)

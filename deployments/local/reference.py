@@ -14,6 +14,7 @@ import yaml
 
 from config import loading
 from config.loading import APP_ROOT
+from config.places import Places
 from config.settings import Settings
 from tasks.domain.policy import gate
 from tasks.domain.roles import PERMISSIONS, Permission
@@ -108,9 +109,10 @@ def commands_page() -> str:
 
 def api_page() -> str:
     """The OpenAPI document of the gateway."""
-    from deployments.gateway.app import build
+    from deployments.gateway.app import create_app
 
-    return json.dumps(build().openapi(), indent=1, sort_keys=True) + "\n"
+    # Defaults alone, so that the page is the same on every machine.
+    return json.dumps(create_app(Places(Settings())).openapi(), indent=1, sort_keys=True) + "\n"
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

@@ -64,6 +64,7 @@ class Window:
     _numbers: Any = field(default_factory=lambda: count(1))
     _held: dict[int, "list[asyncio.Future[Sent]]"] = field(default_factory=dict)
     _sending: set["asyncio.Task[Published]"] = field(default_factory=set)
+    _failed: list[BaseException] = field(default_factory=list)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def sending(self, work: Coroutine[Any, Any, Published]) -> None:
@@ -74,22 +75,27 @@ class Window:
 
     def _note(self, task: "asyncio.Task[Published]") -> None:
         self._sending.discard(task)
-        if not task.cancelled() and task.exception() is None:
-            self.results.append(task.result())
+        if not task.cancelled():
+            if (error := task.exception()) is None:
+                self.results.append(task.result())
+            else:
+                self._failed.append(error)
 
     async def __aiter__(self) -> AsyncIterator[Claim]:
         """Claims that hold posts, until the window ends and, where it may, until a successor is there."""
         end = ticks() + self.seconds
-        poll = self.at.places.settings.posting.poll_seconds
-        while ticks() < end or (self.extends and not await self._has_successor()):
+        settings = self.at.places.settings.posting
+        while not self._failed and (ticks() < end or (self.extends and not await self._has_successor())):
             self._woken.clear()
-            claim = await self._claim()
+            claim = await self._claim() if self.outbox.held < settings.held else None
             if claim is not None:
                 yield claim
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), poll)
+                    await asyncio.wait_for(self._woken.wait(), settings.poll_seconds)
         await asyncio.gather(*self._sending, return_exceptions=True)
+        if self._failed:
+            raise self._failed[0]
 
     async def publish(self, claim: Claim) -> Published:
         """Wait until every post of a claim was sent and its outcome is written down."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -81,6 +82,8 @@ class Outbox:
         self._answered: list[tuple[Settled, _Waiting]] = []
         self._has_answers = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
+        self._results: set[asyncio.Future[Sent]] = set()
+        self._broken: BaseException | None = None
         self.clock = reading
 
     async def __aenter__(self) -> "Outbox":
@@ -94,13 +97,18 @@ class Outbox:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     @property
-    def busy(self) -> bool:
-        """True while a post waits, is under way, or has an answer that is not written down."""
-        return bool(self._waiting or self._answered) or self._lanes_free < self._settings.lanes
+    def held(self) -> int:
+        """Posts that were put in and have no written outcome yet."""
+        return len(self._results)
 
     def put(self, post: ClaimedPost, token: AccessToken) -> "asyncio.Future[Sent]":
         """Take one post; the future ends when its outcome is committed, or when it was given back."""
         result: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
+        if self._broken is not None:
+            result.set_exception(self._broken)
+            return result
+        self._results.add(result)
+        result.add_done_callback(self._results.discard)
         due = max(post.next_at, post.due_at)
         heapq.heappush(self._waiting, _Waiting(self.clock.ticks_at(due), next(self._order), post, token, result))
         self._changed.set()
@@ -117,9 +125,10 @@ class Outbox:
         if task.cancelled() or (error := task.exception()) is None:
             return
         log.error("the outbox broke", exc_info=error)
-        for waiting in [*self._waiting, *(waiting for _, waiting in self._answered)]:
-            if not waiting.result.done():
-                waiting.result.set_exception(error)
+        self._broken = error
+        for result in list(self._results):
+            if not result.done():
+                result.set_exception(error)
 
     async def _pump(self) -> None:
         span = self._settings.mark_span_seconds
@@ -163,48 +172,54 @@ class Outbox:
     async def _mark(self, batch: Sequence[_Waiting]) -> dict[UUID, UUID]:
         """Attempt ids by post id. Without an acknowledged commit nothing is marked, and so nothing is sent."""
         wanted = [(waiting.post, fingerprint(waiting.post.text)) for waiting in batch]
-        database = self._at.places.settings.postgres
+        marked: dict[UUID, UUID] = {}
+        doubted = False
         for pause in _pauses():
             try:
-                async with self._at.transaction() as session:
-                    return dict(
-                        await attempts.mark(
-                            session,
-                            self._sender,
-                            wanted,
-                            policy_version=POLICY_VERSION,
-                            start_within=timedelta(seconds=self._settings.start_within_seconds),
-                            give_up_within=timedelta(seconds=self._settings.give_up_seconds),
-                            lock_timeout_ms=database.lock_timeout_ms,
-                            statement_timeout_ms=database.statement_timeout_ms,
-                        )
-                    )
+                marked = await self._mark_once(wanted)
+                break
             except IntegrityError:
                 # The same text of a bot was marked elsewhere at this very moment: the next look sees it.
                 continue
             except PASSING as error:
                 log.warning("posts were not marked, and so not sent: %s", error)
+                doubted = True
                 await asyncio.sleep(pause)
-                if await self._forget_lost_marks(batch):
-                    return {}
-        return {}
+        if doubted:
+            await self._forget_lost_marks([post.id for post, _ in wanted if post.id not in marked])
+        return marked
 
-    async def _forget_lost_marks(self, batch: Sequence[_Waiting]) -> bool:
-        """A commit whose acknowledgement was lost may stand: those attempts were never sent, and are said so.
-
-        True where such were found.
-        """
-        try:
-            async with self._at.transaction() as session:
-                found = await attempts.open_of(session, self._sender, [waiting.post.id for waiting in batch])
-                outcome = Outcome("not_sent", problem="mark-not-acknowledged")
-                step = NextStep("scheduled", outcome.problem)
-                await attempts.settle(
-                    session, [Settled(attempt, post, outcome, step) for post, attempt in found.items()]
+    async def _mark_once(self, wanted: Sequence[tuple[ClaimedPost, bytes]]) -> dict[UUID, UUID]:
+        database = self._at.places.settings.postgres
+        async with self._at.transaction() as session:
+            return dict(
+                await attempts.mark(
+                    session,
+                    self._sender,
+                    wanted,
+                    policy_version=POLICY_VERSION,
+                    start_within=timedelta(seconds=self._settings.start_within_seconds),
+                    give_up_within=timedelta(seconds=self._settings.give_up_seconds),
+                    lock_timeout_ms=database.lock_timeout_ms,
+                    statement_timeout_ms=database.statement_timeout_ms,
                 )
-                return bool(found)
-        except PASSING:
-            return False
+            )
+
+    async def _forget_lost_marks(self, post_ids: Sequence[UUID]) -> None:
+        """A commit whose acknowledgement was lost may stand: its attempts were never sent, and are said so."""
+        outcome = Outcome("not_sent", problem="mark-not-acknowledged")
+        for pause in _pauses():
+            try:
+                async with self._at.transaction() as session:
+                    found = await attempts.open_of(session, self._sender, post_ids)
+                    step = NextStep("scheduled", outcome.said)
+                    await attempts.settle(
+                        session, [Settled(attempt, post, outcome, step) for post, attempt in found.items()]
+                    )
+                return
+            except PASSING as error:
+                log.warning("lost marks are not looked up yet: %s", error)
+                await asyncio.sleep(pause)
 
     async def _give_back(self, left: Sequence[_Waiting]) -> None:
         """Posts that were not marked: cancelled, edited, stopped or taken over meanwhile, or a twin is under way."""
@@ -216,7 +231,7 @@ class Outbox:
                     session,
                     self._sender,
                     [waiting.post.id for waiting in left],
-                    "the same text of this bot has no known outcome yet",
+                    "not marked: its bot is not active, or the same text has no known outcome yet",
                     timedelta(seconds=self._settings.retry_seconds),
                 )
         for waiting in left:
@@ -253,14 +268,10 @@ class Outbox:
     async def _create(
         self, post: ClaimedPost, token: AccessToken, attempt_id: UUID, latch: Callable[[], None]
     ) -> Outcome:
-        wanted = CreatePost(
-            text=post.text,
-            quote_tweet_id=post.quote_x_post_id,
-            reply=CreateReply(in_reply_to_tweet_id=post.reply_to_x_post_id) if post.reply_to_x_post_id else None,
-            reply_settings=post.reply_settings,
-            made_with_ai=post.made_with_ai or None,
-            paid_partnership=post.paid_partnership or None,
-        )
+        try:
+            wanted = _request(post)
+        except ValidationError as error:
+            return Outcome("refused", problem="request-malformed", detail=str(error.errors()[0]["msg"]))
         try:
             answer = await self._at.x.create_post(token.value, wanted, latch=latch, traceparent=traceparent(attempt_id))
         except XError as error:
@@ -318,6 +329,17 @@ def _pauses(endless: bool = False) -> Iterator[float]:
     for _ in tries:
         yield pause
         pause = min(pause * 2, RETRY_MOST_SECONDS)
+
+
+def _request(post: ClaimedPost) -> CreatePost:
+    return CreatePost(
+        text=post.text,
+        quote_tweet_id=post.quote_x_post_id,
+        reply=CreateReply(in_reply_to_tweet_id=post.reply_to_x_post_id) if post.reply_to_x_post_id else None,
+        reply_settings=post.reply_settings,
+        made_with_ai=post.made_with_ai or None,
+        paid_partnership=post.paid_partnership or None,
+    )
 
 
 def _ended(error: XError) -> Ended:

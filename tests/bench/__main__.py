@@ -59,8 +59,8 @@ def _print(figures: list[Figure]) -> None:
 def _page(figures: list[Figure]) -> str:
     lines = [
         "# Benchmarks\n\n",
-        f"`make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, {platform.system()} "
-        f"{platform.release()}, Python {platform.python_version()}. Medians of paired runs; limit and ours come from "
+        f"`make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, {platform.system()}, "
+        f"Python {platform.python_version()}. Medians of paired runs; limit and ours come from "
         "the same run.\n\n",
         "| " + " | ".join(HEAD) + " |\n",
         "|---|---|---|---|---|---|\n",

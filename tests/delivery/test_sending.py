@@ -5,9 +5,12 @@ from collections import Counter
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from blocks.vault.errors import Unreachable
-from tests.delivery.conftest import Sender
+from config.places import Places
+from config.settings import Settings
+from tests.delivery.conftest import FAST, Sender
 
 
 @pytest.mark.promise("P1")
@@ -176,3 +179,37 @@ async def test_a_killed_database_connection_at_the_outcome_loses_no_answer(sende
     )
     await run
     assert (await sender.post(post)).status == "published"
+
+
+class BrokenX:
+    """An adapter with a defect."""
+
+    async def create_post(self, *given: object, **named: object) -> None:
+        """Fails as no adapter should."""
+        raise ZeroDivisionError
+
+
+async def test_a_defect_of_ours_ends_the_run_loudly_and_nothing_waits_for_ever(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    await sender.schedule(bot, 3)
+    sender.at.x = BrokenX()  # type: ignore[assignment]
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(10):
+            await sender.run(5)
+
+
+async def test_a_run_holds_no_more_than_it_may(sender: Sender) -> None:
+    bots = await sender.with_bots(2)
+    for bot in bots:
+        await sender.schedule(bot, 30, due_in_seconds=1)
+    sender.at.places = Places(Settings(posting=FAST.model_copy(update={"held": 10, "batch": 10})))
+    run = asyncio.create_task(sender.run(0.6))
+    async with sender.at.transaction() as session:
+        await asyncio.wait_for(_claims(session), 5)
+    await run
+    assert len(sender.ledger()) == 10
+
+
+async def _claims(session: AsyncSession) -> None:
+    while (await session.execute(text("SELECT count(*) FROM posts WHERE status = 'claimed'"))).scalar_one() < 10:
+        await asyncio.sleep(0.02)
