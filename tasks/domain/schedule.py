@@ -17,7 +17,7 @@ class WhenError(ValueError):
 
 @dataclass(frozen=True)
 class When:
-    """An instant; `note` says how it was read where the words could mean two."""
+    """An instant in UTC; `note` says how it was read where the words could mean two."""
 
     at: datetime
     note: str | None = None
@@ -40,7 +40,7 @@ def instant(text: str, now: datetime, zone: ZoneInfo | None) -> When:
     except ValueError:
         raise WhenError(f"'{text}' is no time; {FORMS}") from None
     if found.tzinfo is not None:
-        return When(found)
+        return When(found.astimezone(UTC))
     if not needs_zone(plain):
         raise WhenError(f"'{text}' is no time of a day; {FORMS}")
     if zone is None:
@@ -51,7 +51,7 @@ def instant(text: str, now: datetime, zone: ZoneInfo | None) -> When:
 def _in_zone(wall: datetime, zone: ZoneInfo) -> When:
     first, second = wall.replace(tzinfo=zone, fold=0), wall.replace(tzinfo=zone, fold=1)
     if first.utcoffset() == second.utcoffset():
-        return When(first)
+        return When(first.astimezone(UTC))
     if first.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != wall:
         # In the gap the two readings are the instants by the old and by the new offset.
         earlier, later = sorted((first.astimezone(UTC), second.astimezone(UTC)))
@@ -59,8 +59,9 @@ def _in_zone(wall: datetime, zone: ZoneInfo) -> When:
             f"{_shown(wall)} does not exist in {zone.key}: clocks are put forward that day; "
             f"write {_shown(earlier.astimezone(zone))} or {_shown(later.astimezone(zone))}"
         )
+    # Not as it stands: Python holds a wall time that comes twice equal to no instant at all.
     return When(
-        first,
+        first.astimezone(UTC),
         f"{_shown(wall)} comes twice in {zone.key}: the first is meant, {first.isoformat(timespec='minutes')}; "
         f"for the second write {second.isoformat(timespec='minutes')}",
     )
