@@ -12,6 +12,7 @@ from blocks.postgres.engine import Login, Server, open_engine
 from blocks.vault.client import Vault
 from blocks.vault.kv import Kv
 from blocks.x.client import XClient
+from config import logs
 from config.loading import settings
 from config.places import Places
 from config.settings import AppRole
@@ -56,6 +57,7 @@ class Connections:
         try:
             async with share.opening:
                 if share.connections is None:
+                    logs.configure(f"flow run as {role}", Places(settings()))
                     share.connections = await share.stack.enter_async_context(open_connections(role))
             yield share.connections
         finally:
