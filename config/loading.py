@@ -12,6 +12,7 @@ from typing import Any
 from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 from config import yaml_file
 from config.settings import Settings
@@ -134,20 +135,34 @@ def _sources(environment: Mapping[str, str]) -> Iterator[_Source]:
 def _environment_source(variables: Mapping[str, str], kind: str, place: str) -> _Source:
     reader = EnvSettingsSource(Settings)
     reader.env_vars = {name.lower(): value for name, value in variables.items()}
-    values = {name: value for name, value in reader().items() if name in Settings.model_fields}
+    values = _values(reader, {name: place.format(name=name) for name in variables})
     return _Source(kind, values, {_key(name): place.format(name=name) for name in variables})
 
 
 def _env_file_source(path: Path) -> _Source:
     if not path.exists():
         return _Source(".env", {}, {})
-    reader = DotEnvSettingsSource(Settings, env_file=path)
     variables = {name: value for name, value in dotenv_values(path).items() if name.startswith(PREFIX)}
-    values = {name: value for name, value in reader().items() if name in Settings.model_fields}
+    values = _values(DotEnvSettingsSource(Settings, env_file=path), {name: _line_in(path, name) for name in variables})
     unknown = [name for name in variables if _key(name).split(".")[0] not in Settings.model_fields]
     if unknown:
         raise SettingsError([_unknown_line(_line_in(path, name), _key(name)) for name in unknown])
     return _Source(".env", values, {_key(name): f"{_line_in(path, name)} {name}" for name in variables})
+
+
+def _values(reader: EnvSettingsSource, places: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        found = reader()
+    except PydanticSettingsError as error:
+        # It names the section alone; only a variable for a whole section is read as JSON.
+        raise SettingsError(
+            [
+                f'{place}: a section is written as JSON, like {{"batch": 50}}; or name one setting: {name}__...'
+                for name, place in places.items()
+                if f'"{_key(name)}"' in str(error)
+            ]
+        ) from error
+    return {name: value for name, value in found.items() if name in Settings.model_fields}
 
 
 def _yaml_source(path: Path) -> _Source:

@@ -9,6 +9,8 @@ import yaml
 
 KeyPath = tuple[str | int, ...]
 
+MAPPING, SEQUENCE = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+
 
 class YamlFileError(ValueError):
     """A YAML file cannot be read; the message names file and line."""
@@ -45,18 +47,38 @@ def read(path: Path) -> YamlFile:
     return YamlFile(path, data, lines)
 
 
-def _value(path: Path, node: yaml.Node, key_path: KeyPath, lines: dict[KeyPath, int]) -> Any:
+def _value(
+    path: Path, node: yaml.Node, key_path: KeyPath, lines: dict[KeyPath, int], above: tuple[yaml.Node, ...] = ()
+) -> Any:
     lines.setdefault(key_path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
+    if node in above:
+        raise _refused(path, node, "this contains itself")
+    above = (*above, node)
+    if isinstance(node, yaml.MappingNode) and node.tag == MAPPING:
         found: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = yaml.SafeLoader("").construct_object(key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _refused(path, key_node, "a key is a word or a number")
+            key = _scalar(path, key_node)
             here = (*key_path, key)
             if key in found:
-                raise YamlFileError(f"{path}:{key_node.start_mark.line + 1}: '{key}' stands twice; remove one")
+                raise _refused(path, key_node, f"'{key}' stands twice; remove one")
             lines[here] = key_node.start_mark.line + 1
-            found[key] = _value(path, value_node, here, lines)
+            found[key] = _value(path, value_node, here, lines, above)
         return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(path, item, (*key_path, at), lines) for at, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node, deep=True)
+    if isinstance(node, yaml.SequenceNode) and node.tag == SEQUENCE:
+        return [_value(path, item, (*key_path, at), lines, above) for at, item in enumerate(node.value)]
+    return _scalar(path, node)
+
+
+def _scalar(path: Path, node: yaml.Node) -> Any:
+    try:
+        return yaml.SafeLoader("").construct_object(node, deep=True)
+    except yaml.YAMLError as error:
+        raise _refused(path, node, f"{node.tag} is not understood here") from error
+    except ValueError as error:  # what looks like a date and is none
+        raise _refused(path, node, str(error)) from error
+
+
+def _refused(path: Path, node: yaml.Node, why: str) -> YamlFileError:
+    return YamlFileError(f"{path}:{node.start_mark.line + 1}: {why}")
