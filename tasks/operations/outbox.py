@@ -32,8 +32,12 @@ log = logging.getLogger("vivesphere.debug")
 # What may pass by itself: the database is away, or a lock was held too long.
 PASSING = (DBAPIError, PoolTimeoutError, OSError, VaultError)
 RETRY_FIRST_SECONDS, RETRY_MOST_SECONDS = 0.05, 2.0
-# A mark costs a commit: while lanes come free one by one, wait this long for some more of them.
-GATHER_SECONDS = 0.004
+# Marks and outcomes cost a commit each. While posts wait for lanes, this share of the lanes is marked ahead, so that a
+# lane that comes free finds its next post marked; outcomes of this span are written down together.
+AHEAD_SHARE = 0.5
+SETTLE_SECONDS = 0.02
+# Nothing is marked ahead while X is so slow that what waits for a lane could miss its start.
+QUICK_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class Outbox:
         self._sender = sender
         self._waiting: list[_Waiting] = []
         self._order = count()
-        self._lanes_free = self._settings.lanes
+        self._under_way = 0
+        self._answer_seconds = 0.0
         self._changed = asyncio.Event()
         self._answered: list[tuple[Settled, _Waiting]] = []
         self._has_answers = asyncio.Event()
@@ -142,32 +147,41 @@ class Outbox:
                         self._send(waiting, marked[waiting.post.id], began + self._settings.start_within_seconds)
                     )
                 else:
-                    self._lanes_free += 1
+                    self._under_way -= 1
             await self._give_back([waiting for waiting in batch if waiting.post.id not in marked])
 
     async def _gather(self, span: float) -> list[_Waiting]:
-        """The next posts due within `span`, never more than there are free lanes, whose lanes are then taken."""
+        """The next posts due within `span`, as many as may be marked now."""
         while True:
             self._changed.clear()
-            due = self._waiting[0].due_ticks - span - ticks() if self._waiting else None
-            if due is not None and due <= 0 and self._lanes_free:
+            due_in = self._waiting[0].due_ticks - span - ticks() if self._waiting else None
+            room = self._room()
+            if due_in is not None and due_in <= 0 and room and self._worth_a_commit(room, span):
                 break
-            # Without a lane the next change is an answer; with one it is the next instant, or a new post.
-            patience = due if due is not None and due > 0 else None
+            # What is due waits for an answer to make room; what is not due yet, for its instant; nothing, for a post.
+            patience = due_in if due_in is not None and due_in > 0 else None
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), patience)
-        if self._lanes_free < min(self._due_soon(span), self._settings.lanes // 4):
-            await asyncio.sleep(GATHER_SECONDS)
         before = ticks() + span
         batch: list[_Waiting] = []
-        while self._waiting and len(batch) < self._lanes_free and self._waiting[0].due_ticks <= before:
+        while self._waiting and len(batch) < room and self._waiting[0].due_ticks <= before:
             batch.append(heapq.heappop(self._waiting))
-        self._lanes_free -= len(batch)
+        self._under_way += len(batch)
         return batch
 
-    def _due_soon(self, span: float) -> int:
+    def _room(self) -> int:
+        """How many posts may be marked now: one a free lane, and some ahead while X answers quickly."""
+        quick = self._answer_seconds < QUICK_SHARE * self._settings.start_within_seconds
+        ahead = int(self._settings.lanes * AHEAD_SHARE) if quick else 0
+        return self._settings.lanes + ahead - self._under_way
+
+    def _worth_a_commit(self, room: int, span: float) -> bool:
+        """False while a bigger batch is only some answers away."""
+        if self._under_way < self._settings.lanes:
+            return True
         before = ticks() + span
-        return sum(1 for waiting in self._waiting[: self._settings.lanes] if waiting.due_ticks <= before)
+        soon = sum(1 for waiting in self._waiting[: self._settings.lanes] if waiting.due_ticks <= before)
+        return room >= min(soon, int(self._settings.lanes * AHEAD_SHARE))
 
     async def _mark(self, batch: Sequence[_Waiting]) -> dict[UUID, UUID]:
         """Attempt ids by post id. Without an acknowledged commit nothing is marked, and so nothing is sent."""
@@ -248,10 +262,12 @@ class Outbox:
             if ticks() >= start_by_ticks:
                 raise TimeoutError("the start was missed")
 
+        began = ticks()
         try:
             outcome = await self._create(post, waiting.token, attempt_id, latch)
         finally:
-            self._lanes_free += 1
+            self._answer_seconds += (ticks() - began - self._answer_seconds) / self._settings.lanes
+            self._under_way -= 1
             self._changed.set()
         if outcome.ended == "unauthorized":
             self._at.kept(AccessTokens, AccessTokens).forget(post.bot_id)
@@ -300,6 +316,7 @@ class Outbox:
         """Outcomes in batches: what came in while the last batch was written goes with the next."""
         while True:
             await self._has_answers.wait()
+            await asyncio.sleep(SETTLE_SECONDS)
             self._has_answers.clear()
             batch = list(self._answered)
             await self._settle(batch)
