@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from blocks.postgres.engine import Login, Server, open_engine
 from tasks.store import migrate
 from tests.postgres_process import PostgresProcess, running_postgres
+from tests.running_stack import RunningStack
 
 # No developer's own settings may change what the tests see.
 for variable in [name for name in os.environ if name.startswith("VIVESPHERE_")]:
@@ -47,6 +48,15 @@ def postgres() -> Iterator[PostgresProcess]:
             migrate.upgrade(connection)
         engine.dispose()
         yield server
+
+
+@pytest.fixture(scope="session")
+def session_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The one stack of a session: each folder that needs it enters `at_home()`, calls `up`, and leaves it running."""
+    found = RunningStack(tmp_path_factory.mktemp("stack") / "home")
+    yield found
+    with found.at_home():
+        found.down()
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ def gateway(places: Places) -> Child:
         name="gateway",
         command=[sys.executable, "-m", "deployments.gateway"],
         address=places.gateway,
-        ready=lambda: refusal(places.gateway),
+        # Not its front page: that answers before the gateway has reached the database and made its keys.
+        ready=lambda: refusal(f"{places.gateway}/api/v1/health"),
         environment=environment.own(places, "gateway"),
     )
 

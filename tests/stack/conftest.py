@@ -1,115 +1,20 @@
-"""One running stack for the tests of this folder: they break its parts and find them mended."""
+"""The stack of the session, for tests that break its parts and find them mended."""
 
-import os
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
-import httpx
 import pytest
 
-from config import loading
-from config.places import Places
-from deployments.local import board, prefect_api, registration, stack
-from deployments.local.processes import Process
+from tests.running_stack import SMALL_FLOWS as FLOWS
+from tests.running_stack import RunningStack, eventually
 
-FLOWS = Path(__file__).parent / "small_flows.yaml"
-T = TypeVar("T")
-
-
-def eventually(ask: Callable[[], T | None], seconds: float = 30.0) -> T:
-    """What `ask` answers once it answers; a test waits for a condition, never for a time."""
-    deadline = time.monotonic() + seconds
-    while not (found := ask()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
-    return found
-
-
-class RunningStack:
-    """The stack in a home of its own, started and stopped as people do it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.said: list[str] = []
-        self._deployed = False
-
-    @property
-    def places(self) -> Places:
-        """As the stack's own processes see them."""
-        loading.load.cache_clear()
-        return Places(loading.settings())
-
-    def up(self) -> None:
-        """`vivesphere up`."""
-        self.said = []
-        stack.up(self.said.append)
-
-    def down(self) -> None:
-        """`vivesphere down`."""
-        stack.down()
-
-    def note(self) -> board.Note:
-        """What the supervisor says now."""
-        note = board.read(self.home)
-        assert note is not None
-        return note
-
-    def process(self, part: str) -> Process:
-        """The process of a part, which must run."""
-        found = self.note().parts[part].process
-        assert found is not None and found.alive
-        return found
-
-    def api(self) -> httpx.Client:
-        """Prefect's server."""
-        return prefect_api.client(self.places)
-
-    def deploy_small_flows(self) -> None:
-        """The flows of these tests, on the way that prefect.yaml takes; once for the life of the stack's database."""
-        if not self._deployed:
-            registration.register(self.places, FLOWS)
-        self._deployed = True
-
-    def runs(self, deployment: str, **criteria: Any) -> list[dict[str, Any]]:
-        """Runs of a deployment, `flow/name`."""
-        flow, _, name = deployment.partition("/")
-        with self.api() as api:
-            return list(
-                prefect_api.filtered(
-                    api,
-                    "/flow_runs",
-                    flow_runs=criteria,
-                    flows={"name": {"any_": [flow]}},
-                    deployments={"name": {"any_": [name]}},
-                )
-            )
-
-    def run(self, run_id: str) -> dict[str, Any]:
-        """One run."""
-        with self.api() as api:
-            found: dict[str, Any] = api.get(f"/flow_runs/{run_id}").raise_for_status().json()
-            return found
-
-    def start_run(self, deployment: str, **parameters: Any) -> str:
-        """Ask Prefect for a run of the small flows; answers its id."""
-        self.deploy_small_flows()
-        with self.api() as api:
-            found = api.get(f"/deployments/name/{deployment}").raise_for_status().json()["id"]
-            answer = api.post(f"/deployments/{found}/create_flow_run", json={"parameters": parameters})
-            return str(answer.raise_for_status().json()["id"])
+__all__ = ["FLOWS", "RunningStack", "eventually"]
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The shared stack. A test that stops it starts it again."""
-    found = RunningStack(tmp_path_factory.mktemp("stack") / "home")
-    os.environ["VIVESPHERE_HOME"] = str(found.home)
-    try:
-        found.up()
-        yield found
-    finally:
-        found.down()
-        del os.environ["VIVESPHERE_HOME"]
-        loading.load.cache_clear()
+def running(session_stack: RunningStack) -> Iterator[RunningStack]:
+    """The stack, up. A test that stops it starts it again."""
+    with session_stack.at_home():
+        session_stack.up()
+        yield session_stack
+        # Its small flows run every three seconds, which nobody after this folder needs.
+        session_stack.down()

@@ -1,0 +1,117 @@
+"""A whole stack for tests, started and stopped as people do it."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from config import loading
+from config.places import Places
+from deployments.local import board, prefect_api, registration, stack
+from deployments.local.processes import Process
+
+SMALL_FLOWS = Path(__file__).parent / "stack" / "small_flows.yaml"
+# As in real life, but for what a post without an answer waits for before it is called unknown.
+SETTINGS = {"VIVESPHERE_X__DEADLINE_SECONDS": "3", "VIVESPHERE_POSTING__GIVE_UP_SECONDS": "4"}
+T = TypeVar("T")
+
+
+def eventually(ask: Callable[[], T | None], seconds: float = 30.0) -> T:
+    """What `ask` answers once it answers; a test waits for a condition, never for a time."""
+    deadline = time.monotonic() + seconds
+    while not (found := ask()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+    return found
+
+
+class RunningStack:
+    """The stack in a home of its own, started and stopped as people do it."""
+
+    def __init__(self, home: Path, settings: Mapping[str, str] = SETTINGS) -> None:
+        self.home = home
+        self._settings = settings
+        self.said: list[str] = []
+        self._deployed = False
+
+    @property
+    def places(self) -> Places:
+        """As the stack's own processes see them."""
+        loading.load.cache_clear()
+        return Places(loading.settings())
+
+    @contextmanager
+    def at_home(self) -> Iterator[None]:
+        """This process, and every command it starts, as one of the person whose stack this is."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {**self._settings, "VIVESPHERE_HOME": str(self.home)}.items():
+                patch.setenv(name, value)
+            loading.load.cache_clear()
+            try:
+                yield
+            finally:
+                loading.load.cache_clear()
+
+    def up(self) -> None:
+        """`vivesphere up`."""
+        self.said = []
+        stack.up(self.said.append)
+
+    def down(self) -> None:
+        """`vivesphere down`."""
+        stack.down()
+
+    def note(self) -> board.Note:
+        """What the supervisor says now."""
+        note = board.read(self.home)
+        assert note is not None
+        return note
+
+    def process(self, part: str) -> Process:
+        """The process of a part, which must run."""
+        found = self.note().parts[part].process
+        assert found is not None and found.alive
+        return found
+
+    def api(self) -> httpx.Client:
+        """Prefect's server."""
+        return prefect_api.client(self.places)
+
+    def deploy_small_flows(self) -> None:
+        """The flows of these tests, on the way that prefect.yaml takes; once for the life of the stack's database."""
+        if not self._deployed:
+            registration.register(self.places, SMALL_FLOWS)
+        self._deployed = True
+
+    def runs(self, deployment: str, **criteria: Any) -> list[dict[str, Any]]:
+        """Runs of a deployment, `flow/name`."""
+        flow, _, name = deployment.partition("/")
+        with self.api() as api:
+            return list(
+                prefect_api.filtered(
+                    api,
+                    "/flow_runs",
+                    flow_runs=criteria,
+                    flows={"name": {"any_": [flow]}},
+                    deployments={"name": {"any_": [name]}},
+                )
+            )
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """One run."""
+        with self.api() as api:
+            found: dict[str, Any] = api.get(f"/flow_runs/{run_id}").raise_for_status().json()
+            return found
+
+    def start_run(self, deployment: str, **parameters: Any) -> str:
+        """Ask Prefect for a run of the small flows; answers its id."""
+        self.deploy_small_flows()
+        with self.api() as api:
+            found = api.get(f"/deployments/name/{deployment}").raise_for_status().json()["id"]
+            answer = api.post(f"/deployments/{found}/create_flow_run", json={"parameters": parameters})
+            return str(answer.raise_for_status().json()["id"])
