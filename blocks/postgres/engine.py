@@ -58,4 +58,6 @@ def open_engine(
         max_overflow=0,
         pool_pre_ping=True,
         pool_timeout=30,
+        # An exception that prints its parameters would carry texts and hashes into the logs.
+        hide_parameters=True,
     )

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.responses import RedirectResponse
 
 from config.places import Places
@@ -33,7 +34,8 @@ def create_app(places: Places) -> FastAPI:
         async with opening.opening(places) as app.state.opening:
             yield
 
-    app = FastAPI(
+    # Its pages bring their own scripts: nothing of ours asks the internet at run time.
+    app = FastAPIOffline(
         title="ViveSphere Bot Manager",
         version=version("vivesphere"),
         description=(

@@ -9,6 +9,7 @@ from pathlib import Path
 from config import loading
 from config.loading import APP_ROOT
 from config.places import Places
+from deployments.gateway import first_sign_in
 from deployments.local import (
     board,
     environment,
@@ -135,6 +136,7 @@ def sign_in_files(places: Places) -> dict[str, Path]:
     """Which 0600 file opens which door, by what it opens."""
     files = {
         "Prefect's pages": places.prefect_auth,
+        "the API and its pages, as admin": first_sign_in.password_file(places),
         "Postgres, as its admin": postgres.admin_password_file(places),
         "the X sandbox's controls": programs.sandbox_token_file(places) if places.x_is_sandbox else None,
     }
