@@ -5,7 +5,7 @@ from pydantic import Field
 
 
 class XApi(Block):
-    """Where X is and under which app we come; credentials are in the vault, never in a block."""
+    """Where X is; credentials are in the vault, never in a block."""
 
     _block_type_name = "X API"
     _block_type_slug = "x-api"
@@ -13,4 +13,4 @@ class XApi(Block):
     _documentation_url = "https://docs.x.com/x-api/introduction"  # type: ignore[assignment]
 
     base_url: str = Field(pattern=r"^https?://", description="Base address, without a path.")
-    app_name: str = Field(min_length=1, description="Name of the app, as in the table x_apps.")
+    sandbox: bool = Field(description="True while the X sandbox stands in for X, and no real account can be touched.")

@@ -33,7 +33,7 @@ def documents(places: Places) -> list[Block]:
             database_mount=vault.database_mount,
             approle_mount=vault.approle_mount,
         ),
-        XApi(base_url=places.x, app_name="the one that each bot's row names"),
+        XApi(base_url=places.x, sandbox=places.x_is_sandbox),
     ]
 
 
