@@ -22,7 +22,7 @@ class ProcessIdentity:
 def this_process() -> ProcessIdentity:
     """The identity of the caller."""
     pid = os.getpid()
-    found = _state_and_ticks(pid)
+    found = state_and_ticks(pid)
     if found is None:
         raise RuntimeError("/proc does not show this process; senders need Linux with /proc mounted")
     return ProcessIdentity(socket.gethostname(), _boot_id(), _namespace(), pid, found[1])
@@ -37,7 +37,7 @@ def proven_dead(other: ProcessIdentity) -> bool:
         return False
     if other.boot_id != _boot_id():
         return True
-    found = _state_and_ticks(other.pid)
+    found = state_and_ticks(other.pid)
     return found is None or found[0] == "Z" or found[1] != other.start_ticks
 
 
@@ -49,7 +49,8 @@ def _namespace() -> int:
     return (PROC / "self/ns/pid").stat().st_ino
 
 
-def _state_and_ticks(pid: int) -> tuple[str, int] | None:
+def state_and_ticks(pid: int) -> tuple[str, int] | None:
+    """State letter and start time in ticks since boot of the process with this number now; None if there is none."""
     try:
         line = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
+from blocks.process import PROC, state_and_ticks
 from deployments.local.environment import MARKER, marker
 
-PROC = Path("/proc")
 POLL_SECONDS = 0.02
 
 
@@ -25,13 +25,13 @@ class Process:
     @classmethod
     def of(cls, pid: int) -> "Process | None":
         """The process that has this number now; None if there is none."""
-        stat = _stat(pid)
+        stat = state_and_ticks(pid)
         return None if stat is None else cls(pid, stat[1])
 
     @property
     def alive(self) -> bool:
         """Whether it still runs; one that only waits to be reaped does not."""
-        stat = _stat(self.pid)
+        stat = state_and_ticks(self.pid)
         return stat is not None and stat[1] == self.start_ticks and stat[0] not in ("Z", "X")
 
     @property
@@ -86,17 +86,6 @@ def wait_for_end(processes: Iterable[Process], patience_seconds: float) -> bool:
             return False
         time.sleep(POLL_SECONDS)
     return True
-
-
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and start time in ticks since boot."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The program's name stands in parentheses and may hold anything, parentheses too.
-    fields = text.rpartition(")")[2].split()
-    return fields[0], int(fields[19])
 
 
 def _environments() -> Iterator[tuple[int, list[bytes]]]:
