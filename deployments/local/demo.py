@@ -47,7 +47,7 @@ class Plan:
 def main() -> int:
     """Run the demo; 0 only if what X accepted and what we wrote down agree."""
     console = Console()
-    began = time.monotonic()
+    began, began_at = time.monotonic(), datetime.now(UTC)
     try:
         if not Places(loading.settings()).x_is_sandbox:
             raise CommandError("the demo posts to the X sandbox only: unset x.base_url (VIVESPHERE_X__BASE_URL)")
@@ -62,8 +62,11 @@ def main() -> int:
             posts = _schedule(gateway, plans)
             done = _watch(gateway, posts, console)
         agrees = _close(console, places, done, _accepted(places, done))
-        first = min((post["first_byte_at"] for post in done if post["first_byte_at"]), default=None)
-        _tell_where(console, places, up_after, time.monotonic() - began, first)
+        first_bytes = [datetime.fromisoformat(post["first_byte_at"]) for post in done if post["first_byte_at"]]
+        if first_bytes:
+            first_after = (min(first_bytes) - began_at).total_seconds()
+            console.print(f"\nStack up after {up_after:.1f} s, first post out after {first_after:.1f} s. It stays up:")
+        _tell_where(console, places)
         return 0 if agrees else 1
     except KeyboardInterrupt:
         console.print("\nstopped by you; the stack goes on. `make demo` takes it up again, `make down` ends it.")
@@ -126,6 +129,7 @@ def _watch(gateway: Api, wanted: Sequence[str], console: Console) -> list[dict[s
             if sum(counted[status] for status in ENDED) == len(ours) or time.monotonic() > end:
                 break
             time.sleep(POLL_SECONDS)
+    console.print()
     return [_with_first_byte(gateway, post) for post in sorted(rows, key=lambda post: str(post["due_at"]))]
 
 
@@ -231,17 +235,21 @@ def _late_ms(post: Mapping[str, Any]) -> float | None:
     return late.total_seconds() * 1000
 
 
-def _tell_where(console: Console, places: Places, up_after: float, total: float, first: str | None) -> None:
+def _tell_where(console: Console, places: Places) -> None:
     ui = places.prefect.removesuffix("/api")
-    console.print(f"\nStack up after {up_after:.1f} s, everything done after {total:.1f} s. It stays up:")
     where = Table.grid(padding=(0, 2))
-    where.add_row("Prefect UI (runs, logs)", ui, f"sign-in: {places.prefect_auth}")
-    where.add_row("our API", f"{places.gateway}/docs", f"admin's password: {places.secrets / 'admin.password'}")
+    where.add_row("Prefect UI (runs, logs)", ui, f"sign-in: {_near(places.prefect_auth)}")
+    where.add_row("our API", f"{places.gateway}/docs", f"admin's password: {_near(places.secrets / 'admin.password')}")
     where.add_row("the X sandbox", places.x, "what the world sees")
     where.add_row("the bots", ".venv/bin/vivesphere bots list", "")
     where.add_row("their posts", ".venv/bin/vivesphere posts list", "")
     where.add_row("stop it all", "make down", "")
     console.print(where)
+
+
+def _near(path: Path | None) -> str:
+    """A path as a person in the project's folder would write it."""
+    return str(path.relative_to(Path.cwd()) if path and path.is_relative_to(Path.cwd()) else path)
 
 
 if __name__ == "__main__":
