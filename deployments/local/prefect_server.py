@@ -48,6 +48,7 @@ def server_environment(places: Places) -> dict[str, str]:
         "PREFECT_SERVER_API_PORT": str(settings.port),
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": places.prefect.removesuffix("/api"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         # In memory, a restart of the server would crash every run that holds a slot.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "30",

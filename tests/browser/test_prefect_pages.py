@@ -1,0 +1,89 @@
+"""What an operator does and sees in Prefect's own pages."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Page, expect
+from prefect.blocks.core import Block
+
+from blocks.postgres.block import PostgresServer
+from blocks.vault.block import VaultServer
+from blocks.x.block import XApi
+from config.settings import Settings
+from tests.browser.conftest import address, sign_in
+from tests.posting_stack import POSTING, PostingStack
+from tests.running_stack import eventually
+
+POOL = Settings().prefect.work_pool
+FLOW, _, DEPLOYMENT = POSTING.partition("/")
+
+
+async def open_deployment(page: Page) -> None:
+    await page.get_by_role("link", name="Deployments").click()
+    await page.get_by_role("link", name=DEPLOYMENT).click()
+    await expect(page.get_by_role("tab", name="Upcoming")).to_be_visible()
+
+
+def started_by_hand(stack: PostingStack) -> set[str]:
+    return {run["id"] for run in stack.running.runs(POSTING) if not run["auto_scheduled"]}
+
+
+async def test_a_click_starts_a_run_that_posts(stack: PostingStack, page: Page) -> None:
+    with stack.no_other_runs():
+        before = started_by_hand(stack)
+        await open_deployment(page)
+        await page.get_by_role("button", name="Run", exact=True).click()
+        await page.get_by_role("menuitem", name="Quick run").click()
+        [run_id] = eventually(lambda: started_by_hand(stack) - before)
+        stack.run_is_at_work(run_id)
+        posts = stack.schedule(1)
+        stack.until_all(posts, "published")
+        assert stack.runs_that_sent(posts) == {run_id}
+        assert [len(entries) for entries in stack.accepted(posts).values()] == [1]
+        assert stack.running.run(run_id)["work_pool_name"] == POOL
+
+
+async def test_the_page_of_a_run_tells_what_went_out(stack: PostingStack, page: Page) -> None:
+    """One task run a claim, however many bots post in it, and none for looking in vain."""
+    with stack.no_other_runs():
+        run_id = stack.start_run()
+        stack.run_is_at_work(run_id)
+        posts = stack.schedule(3, due_in_seconds=2)
+        stack.until_all(posts, "published")
+        await page.goto(f"{address(stack)}/v2/runs/flow-run/{run_id}")
+        for post in posts:
+            [entry] = stack.accepted([post])[post.id]
+            await expect(page.get_by_text(f"@{post.bot} published {entry['x_post_id']}")).to_be_visible()
+        await page.get_by_role("tab", name="Task Runs").click()
+        await expect(page.get_by_text("1 Task run", exact=True).first).to_be_visible()
+        await expect(page.get_by_text("claim 1: 3 posts").first).to_be_visible()
+        assert [task["name"] for task in stack.task_runs(run_id)] == ["claim 1: 3 posts"]
+
+
+async def test_a_deployment_explains_itself_and_says_when_it_runs(page: Page) -> None:
+    await open_deployment(page)
+    await expect(page.get_by_text("Every minute")).to_be_visible()
+    await page.get_by_role("tab", name="Description").click()
+    await expect(page.get_by_text("Send every post that falls due, each at its own instant.")).to_be_visible()
+
+
+@pytest.mark.parametrize("block", [XApi, VaultServer, PostgresServer], ids=lambda block: block.__name__)
+async def test_a_block_shows_what_it_is_and_where_to_read_on(page: Page, block: type[Block]) -> None:
+    await page.get_by_role("link", name="Blocks").click()
+    row = page.get_by_role("row").filter(has_text=block.get_block_type_name())
+    await row.get_by_role("link").first.click()
+    description = block.get_description()
+    assert description
+    await expect(page.get_by_text(description)).to_be_visible()
+    docs = page.get_by_role("link", name="View Docs")
+    await expect(docs).to_have_attribute("href", str(block._documentation_url))
+    assert urlsplit(str(block._documentation_url)).scheme == "https"
+
+
+@pytest.mark.promise("A1")
+async def test_without_the_auth_string_there_is_nothing_to_see(stack: PostingStack, window: Page) -> None:
+    await sign_in(window, address(stack), "admin:pass")
+    await expect(window.get_by_text("Invalid credentials").first).to_be_visible()
+    assert "/login" in window.url
+    answer = await window.request.post(f"{stack.running.places.prefect}/flow_runs/filter", data={})
+    assert answer.status == 401
