@@ -1,6 +1,5 @@
 """A whole stack for tests, started and stopped as people do it."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,12 +20,12 @@ SETTINGS = {"VIVESPHERE_X__DEADLINE_SECONDS": "3", "VIVESPHERE_POSTING__GIVE_UP_
 T = TypeVar("T")
 
 
-def eventually(ask: Callable[[], T | None], seconds: float = 30.0) -> T:
+def eventually(ask: Callable[[], T | None], seconds: float = 30.0, look_seconds: float = 0.05) -> T:
     """What `ask` answers once it answers; a test waits for a condition, never for a time."""
     deadline = time.monotonic() + seconds
     while not (found := ask()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(look_seconds)
     return found
 
 

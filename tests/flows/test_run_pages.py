@@ -1,0 +1,50 @@
+"""What an operator reads in Prefect's pages after a run."""
+
+import re
+
+from tests.posting_stack import PostingStack
+from tests.running_stack import eventually
+
+WINDOW_SECONDS = 8
+
+
+def ended(stack: PostingStack, flow_run_id: str) -> None:
+    eventually(lambda: stack.running.run(flow_run_id)["state_type"] == "COMPLETED")
+
+
+def test_a_page_lists_one_task_run_for_each_claim_and_its_log_says_what_became_of_each_post(
+    stack: PostingStack,
+) -> None:
+    with stack.no_other_runs():
+        run = stack.start_run(window_seconds=WINDOW_SECONDS)
+        stack.run_is_at_work(run)
+        together = stack.schedule(5)
+        stack.until_all(together, "published")
+        stack.x("POST", "/faults", {"fault": "problem", "problem": "forbidden", "endpoint": "POST /2/tweets"})
+        refused = stack.schedule(1)
+        stack.until_all(refused, "refused")
+        stack.x("DELETE", "/faults")
+        stack.x("POST", "/faults", {"fault": "drop", "when": "after", "endpoint": "POST /2/tweets"})
+        unknown = stack.schedule(1)
+        stack.until_all(unknown, "unknown")
+        ended(stack, run)
+    assert stack.runs_that_sent([*together, *refused, *unknown]) == {run}
+    names = sorted(task["name"] for task in stack.task_runs(run))
+    assert names == ["claim 1: 5 posts", "claim 2: 1 posts", "claim 3: 1 posts"]
+
+    said = eventually(lambda: [line for line in stack.logs(run) if "This run:" in line] and stack.logs(run))
+    for post in together:
+        [line] = [line for line in said if f"@{post.bot} published" in line]
+        assert re.search(r"published \d+, \d+ ms after its instant", line)
+    for outcome, post in (("refused", refused[0]), ("unknown", unknown[0])):
+        [row] = stack.posts([post])
+        assert any(line.startswith(f"@{post.bot} {outcome}: post {post.id}: {row['reason']}") for line in said)
+    assert "This run: 5 published, 1 refused, 1 unknown" in said
+
+
+def test_polls_that_find_nothing_leave_no_trace(stack: PostingStack) -> None:
+    with stack.no_other_runs():
+        run = stack.start_run(window_seconds=2)
+        ended(stack, run)
+        assert stack.task_runs(run) == []
+        assert eventually(lambda: "This run: nothing was due" in stack.logs(run))
