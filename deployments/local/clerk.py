@@ -9,7 +9,7 @@ from config.loading import settings
 from config.places import Places
 from tasks.connections import Connections, open_connections
 from tasks.operations import delivery
-from tasks.operations.outbox import PASSING
+from tasks.operations.patience import PASSING
 
 log = logging.getLogger("vivesphere.debug")
 

@@ -21,7 +21,8 @@ from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
 from tasks.operations.credentials import AccessToken, Unusable, access_tokens
-from tasks.operations.outbox import PASSING, Outbox, Sent, ticks
+from tasks.operations.outbox import Outbox, Sent, ticks
+from tasks.operations.patience import PASSING
 from tasks.operations.posts import account_of
 from tasks.store import attempts, base, bots, posts, senders, verdicts
 from tasks.store.posts import DUE_CHANNEL, ClaimedPost

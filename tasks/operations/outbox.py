@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,26 +12,22 @@ from itertools import count
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import IntegrityError
 
-from blocks.vault.errors import VaultError
 from blocks.x.errors import NoAnswer, NotSent, Throttled, Unauthorized, XError
 from blocks.x.wire import CreatePost, CreateReply
 from tasks.connections import Connections
 from tasks.domain import clock
-from tasks.domain.policy.gate import POLICY_VERSION
-from tasks.domain.posts import Ended, NextStep, Outcome, after_attempt, fingerprint, traceparent
+from tasks.domain.posts import Ended, Outcome, after_attempt, traceparent
+from tasks.operations import marks
 from tasks.operations.credentials import AccessToken, AccessTokens
-from tasks.store import attempts, bots, posts
+from tasks.operations.patience import PASSING, pauses
+from tasks.store import attempts, bots
 from tasks.store.attempts import Settled
 from tasks.store.posts import ClaimedPost
 
 log = logging.getLogger("vivesphere.debug")
 
-# What may pass by itself: the database is away, or a lock was held too long.
-PASSING = (DBAPIError, PoolTimeoutError, OSError, VaultError)
-RETRY_FIRST_SECONDS, RETRY_MOST_SECONDS = 0.05, 2.0
 # Marks and outcomes cost a commit each. While posts wait for lanes, this share of the lanes is marked ahead, so that a
 # lane that comes free finds its next post marked; outcomes of this span are written down together.
 AHEAD_SHARE = 0.5
@@ -140,15 +136,15 @@ class Outbox:
         while True:
             batch = await self._gather(span)
             began = ticks()
-            marked = await self._mark(batch)
+            marked = await marks.mark(self._at, self._sender, [waiting.post for waiting in batch])
             for waiting in batch:
-                if waiting.post.id in marked:
-                    self._start(
-                        self._send(waiting, marked[waiting.post.id], began + self._settings.start_within_seconds)
-                    )
+                post = waiting.post
+                if post.id in marked:
+                    self._start(self._send(waiting, marked[post.id], began + self._settings.start_within_seconds))
                 else:
                     self._under_way -= 1
-            await self._give_back([waiting for waiting in batch if waiting.post.id not in marked])
+                    if not waiting.result.done():
+                        waiting.result.set_result(Sent(post.id, post.handle, post.due_at, "not marked", marks.LEFT_OUT))
 
     async def _gather(self, span: float) -> list[_Waiting]:
         """The next posts due within `span`, as many as may be marked now."""
@@ -182,76 +178,6 @@ class Outbox:
         before = ticks() + span
         soon = sum(1 for waiting in self._waiting[: self._settings.lanes] if waiting.due_ticks <= before)
         return room >= min(soon, int(self._settings.lanes * AHEAD_SHARE))
-
-    async def _mark(self, batch: Sequence[_Waiting]) -> dict[UUID, UUID]:
-        """Attempt ids by post id. Without an acknowledged commit nothing is marked, and so nothing is sent."""
-        wanted = [(waiting.post, fingerprint(waiting.post.text)) for waiting in batch]
-        marked: dict[UUID, UUID] = {}
-        doubted = False
-        for pause in _pauses():
-            try:
-                marked = await self._mark_once(wanted)
-                break
-            except IntegrityError:
-                # The same text of a bot was marked elsewhere at this very moment: the next look sees it.
-                continue
-            except PASSING as error:
-                log.warning("posts were not marked, and so not sent: %s", error)
-                doubted = True
-                await asyncio.sleep(pause)
-        if doubted:
-            await self._forget_lost_marks([post.id for post, _ in wanted if post.id not in marked])
-        return marked
-
-    async def _mark_once(self, wanted: Sequence[tuple[ClaimedPost, bytes]]) -> dict[UUID, UUID]:
-        database = self._at.places.settings.postgres
-        async with self._at.transaction() as session:
-            return dict(
-                await attempts.mark(
-                    session,
-                    self._sender,
-                    wanted,
-                    policy_version=POLICY_VERSION,
-                    start_within=timedelta(seconds=self._settings.start_within_seconds),
-                    give_up_within=timedelta(seconds=self._settings.give_up_seconds),
-                    lock_timeout_ms=database.lock_timeout_ms,
-                    statement_timeout_ms=database.statement_timeout_ms,
-                )
-            )
-
-    async def _forget_lost_marks(self, post_ids: Sequence[UUID]) -> None:
-        """A commit whose acknowledgement was lost may stand: its attempts were never sent, and are said so."""
-        outcome = Outcome("not_sent", problem="mark-not-acknowledged")
-        for pause in _pauses():
-            try:
-                async with self._at.transaction() as session:
-                    found = await attempts.open_of(session, self._sender, post_ids)
-                    step = NextStep("scheduled", outcome.said)
-                    await attempts.settle(
-                        session, [Settled(attempt, post, outcome, step) for post, attempt in found.items()]
-                    )
-                return
-            except PASSING as error:
-                log.warning("lost marks are not looked up yet: %s", error)
-                await asyncio.sleep(pause)
-
-    async def _give_back(self, left: Sequence[_Waiting]) -> None:
-        """Posts that were not marked: cancelled, edited, stopped or taken over meanwhile, or a twin is under way."""
-        if not left:
-            return
-        with suppress(*PASSING):  # the lease ends by itself
-            async with self._at.transaction() as session:
-                await posts.give_back(
-                    session,
-                    self._sender,
-                    [waiting.post.id for waiting in left],
-                    "not marked: its bot is not active, or the same text has no known outcome yet",
-                    timedelta(seconds=self._settings.retry_seconds),
-                )
-        for waiting in left:
-            if not waiting.result.done():
-                post = waiting.post
-                waiting.result.set_result(Sent(post.id, post.handle, post.due_at, "not marked"))
 
     async def _send(self, waiting: _Waiting, attempt_id: UUID, start_by_ticks: float) -> None:
         post = waiting.post
@@ -327,25 +253,24 @@ class Outbox:
 
     async def _settle(self, batch: Sequence[tuple[Settled, _Waiting]]) -> None:
         signed_out = [waiting.post.bot_id for settled, waiting in batch if settled.outcome.ended == "unauthorized"]
-        for pause in _pauses(endless=True):
+        for pause in pauses(endless=True):
             try:
                 async with self._at.transaction() as session:
                     await attempts.settle(session, [settled for settled, _ in batch])
                     if signed_out:
                         await bots.lose_login(session, signed_out)
                 return
+            except IntegrityError as error:
+                # X gave a number that another post has: that one stays open, and the sweeper calls it unknown.
+                if len(batch) == 1:
+                    log.error("an outcome cannot be written: %s", error)
+                    return
+                for one in batch:
+                    await self._settle([one])
+                return
             except PASSING as error:
                 log.warning("outcomes of %d posts wait for the database: %s", len(batch), error)
                 await asyncio.sleep(pause)
-
-
-def _pauses(endless: bool = False) -> Iterator[float]:
-    """Growing waits between tries; five of them unless `endless`."""
-    pause = RETRY_FIRST_SECONDS
-    tries = count() if endless else range(5)
-    for _ in tries:
-        yield pause
-        pause = min(pause * 2, RETRY_MOST_SECONDS)
 
 
 def _request(post: ClaimedPost) -> CreatePost:
