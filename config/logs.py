@@ -75,6 +75,7 @@ def configure(program: str, places: Places) -> None:
             chmod=0o600,
         )
         file.setFormatter(JsonLine(program, category))
+        file.addFilter(_not_prefects_own)
         for one in listening:
             one.addHandler(file)
             one.setLevel(wanted.level if category == "debug" else logging.INFO)
@@ -120,11 +121,17 @@ class _Console(logging.StreamHandler[Any]):
         super().__init__(sys.stderr)
         self.setLevel(logging.WARNING)
         self.setFormatter(_PlainLine("%(levelname)s %(name)s: %(message)s"))
+        self.addFilter(_not_prefects_own)
 
 
 class _PlainLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+
+def _not_prefects_own(record: logging.LogRecord) -> bool:
+    """Runs log to Prefect's server, where their pages show it; a second copy would cost each line a file lock."""
+    return not record.name.startswith("prefect")
 
 
 def _clean(value: Any, name: str) -> Any:
