@@ -58,13 +58,19 @@ def client_path(app_id: UUID) -> str:
     return f"apps/{app_id}/client"
 
 
+def tokens_in_memory(at: Connections, now: datetime) -> Mapping[UUID, AccessToken]:
+    """The tokens that this process has read and that still serve, by bot."""
+    cache = at.kept(AccessTokens, AccessTokens).by_bot
+    return {bot_id: token for bot_id, token in cache.items() if token.expires_at > now + SPARE}
+
+
 async def access_tokens(
     at: Connections, bot_ids: Iterable[UUID], now: datetime
 ) -> Mapping[UUID, AccessToken | Unusable]:
     """The token of each bot: from this process's memory while it lasts, else from the vault, side by side."""
     cache = at.kept(AccessTokens, AccessTokens).by_bot
     wanted = set(bot_ids)
-    stale = {bot_id for bot_id in wanted if bot_id not in cache or cache[bot_id].expires_at <= now + SPARE}
+    stale = wanted - tokens_in_memory(at, now).keys()
     unusable: dict[UUID, AccessToken | Unusable] = {}
     if stale:
         # hvac blocks, and would stop every send that is under way.

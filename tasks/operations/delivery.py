@@ -20,7 +20,7 @@ from tasks.domain import clock
 from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
-from tasks.operations.credentials import AccessToken, Unusable, access_tokens
+from tasks.operations.credentials import AccessToken, Unusable, access_tokens, tokens_in_memory
 from tasks.operations.outbox import Outbox, Sent, ticks
 from tasks.operations.patience import PASSING
 from tasks.operations.posts import account_of
@@ -31,6 +31,8 @@ log = logging.getLogger("vivesphere.debug")
 
 # A successor that missed this many beats is no successor.
 BEATS_MISSED = 3
+# A claim waits this long for the vault; then posts whose token is in memory go ahead, and the others follow.
+TOKENS_WITHIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Window:
     _sending: set["asyncio.Task[Published]"] = field(default_factory=set)
     _failed: list[BaseException] = field(default_factory=list)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _reading: dict["asyncio.Task[None]", int] = field(default_factory=dict)
+    _ready: list[tuple[ClaimedPost, AccessToken]] = field(default_factory=list)
+    _left: list[UUID] = field(default_factory=list)
 
     def sending(self, work: Coroutine[Any, Any, Published]) -> None:
         """Let one claim be published while the next ones are taken."""
@@ -88,12 +93,19 @@ class Window:
         settings = self.at.places.settings.posting
         while not self._failed and (ticks() < end or (self.extends and not await self._has_successor())):
             self._woken.clear()
-            claim = await self._claim() if self.outbox.held < settings.held else None
+            held = self.outbox.held + sum(self._reading.values())
+            claim = await self._claim() if held < settings.held else self._hold()
             if claim is not None:
                 yield claim
             else:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), settings.poll_seconds)
+        if self._reading:
+            await asyncio.wait(self._reading)
+        if (claim := self._hold()) is not None:
+            yield claim
+        with suppress(*PASSING):  # the lease ends by itself
+            await self._give_back_left()
         await asyncio.gather(*self._sending, return_exceptions=True)
         if self._failed:
             raise self._failed[0]
@@ -104,7 +116,9 @@ class Window:
 
     async def _claim(self) -> Claim | None:
         settings = self.at.places.settings.posting
+        claimed: Sequence[ClaimedPost] = ()
         try:
+            await self._give_back_left()
             async with self.at.transaction() as session:
                 reading = self.outbox.clock = await _read_clock(session)
                 claimed = await posts.claim_due(
@@ -115,20 +129,57 @@ class Window:
                     grace=timedelta(seconds=settings.misfire_grace_seconds),
                     limit=settings.batch,
                 )
-            if not claimed:
-                return None
-            allowed = await self._judged(claimed)
-            tokens = await access_tokens(self.at, {post.bot_id for post in allowed}, reading.instant)
+            allowed = await self._judged(claimed) if claimed else []
         except PASSING as error:
             log.warning("nothing was claimed: %s", error)
+            self._left += [post.id for post in claimed]
+        else:
+            await self._ask_for_tokens(allowed, reading.instant)
+        return self._hold()
+
+    def _hold(self) -> Claim | None:
+        """Put every post that has its token into the outbox, as one claim."""
+        if not self._ready:
             return None
-        ready = [(post, token) for post in allowed if isinstance(token := tokens[post.bot_id], AccessToken)]
-        await self._put_off([(post, tokens[post.bot_id]) for post in allowed])
-        if not ready:
-            return None
+        ready = sorted(self._ready, key=lambda pair: (pair[0].next_at, pair[0].id))
+        self._ready.clear()
         number: int = next(self._numbers)
         self._held[number] = [self.outbox.put(post, token) for post, token in ready]
         return Claim(self.sender, number, len(ready), ready[0][0].due_at, ready[-1][0].due_at)
+
+    async def _ask_for_tokens(self, allowed: Sequence[ClaimedPost], now: datetime) -> None:
+        """Posts become ready with their token; a vault that does not answer holds up none but those that need it."""
+        known = tokens_in_memory(self.at, now)
+        self._ready += [(post, known[post.bot_id]) for post in allowed if post.bot_id in known]
+        strange = [post for post in allowed if post.bot_id not in known]
+        if strange:
+            reading = asyncio.create_task(self._read_tokens(strange, now))
+            self._reading[reading] = len(strange)
+            reading.add_done_callback(self._have_read)
+            await asyncio.wait({reading}, timeout=TOKENS_WITHIN_SECONDS)
+
+    async def _read_tokens(self, claimed: Sequence[ClaimedPost], now: datetime) -> None:
+        try:
+            tokens = await access_tokens(self.at, {post.bot_id for post in claimed}, now)
+            await self._put_off([(post, tokens[post.bot_id]) for post in claimed])
+        except PASSING as error:
+            log.warning("%d posts wait for their tokens: %s", len(claimed), error)
+            self._left += [post.id for post in claimed]
+        else:
+            self._ready += [(p, token) for p in claimed if isinstance(token := tokens[p.bot_id], AccessToken)]
+
+    def _have_read(self, task: "asyncio.Task[None]") -> None:
+        del self._reading[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed.append(error)
+        self._woken.set()
+
+    async def _give_back_left(self) -> None:
+        """Claims that were cut short: in no outbox, and yet their lease is renewed for as long as this run lives."""
+        if self._left:
+            async with self.at.transaction() as session:
+                await posts.give_back(session, self.sender, self._left, None, timedelta())
+            self._left.clear()
 
     async def _judged(self, claimed: Sequence[ClaimedPost]) -> list[ClaimedPost]:
         """The posts that the gate of this release lets pass; one judged by an older policy is judged anew."""

@@ -1,16 +1,19 @@
 """A sender on a real database and a real sandbox: what goes out, what does not, and what is said of it."""
 
 import asyncio
+import threading
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from blocks.vault.errors import Unreachable
+from blocks.vault.errors import Unreachable, VaultError
+from blocks.vault.kv import Secret
 from config.places import Places
 from config.settings import Settings
-from tests.delivery.conftest import FAST, Sender
+from tests.delivery.conftest import FAST, FakeKv, Sender
 
 
 @pytest.mark.promise("P1")
@@ -124,6 +127,57 @@ async def test_with_the_vault_away_posts_wait_and_go_out_when_it_is_back(sender:
     assert "vault" in row.reason
     sender.kv.away = None
     await sender.run(0.5)
+    assert (await sender.post(post)).status == "published"
+
+
+class SlowKv:
+    """A vault that answers once it is let."""
+
+    def __init__(self, kv: FakeKv, answers: threading.Event) -> None:
+        self._kv = kv
+        self._answers = answers
+
+    def read_many(self, paths: Sequence[str]) -> dict[str, Secret | VaultError]:
+        """As Kv.read_many."""
+        assert self._answers.wait(10)
+        return self._kv.read_many(paths)
+
+
+class BrokenOnceKv:
+    """A vault whose first answer never arrives."""
+
+    def __init__(self, kv: FakeKv) -> None:
+        self._kv = kv
+        self._broken = False
+
+    def read_many(self, paths: Sequence[str]) -> dict[str, Secret | VaultError]:
+        """As Kv.read_many."""
+        if not self._broken:
+            self._broken = True
+            raise Unreachable("the vault")
+        return self._kv.read_many(paths)
+
+
+async def test_a_vault_that_does_not_answer_holds_up_none_whose_token_is_known(sender: Sender) -> None:
+    known, strange = await sender.with_bots(2)
+    await sender.schedule(known)
+    await sender.run(0.3)
+    answers = threading.Event()
+    sender.at.kv = SlowKv(sender.kv, answers)  # type: ignore[assignment]
+    [first], [second] = await sender.schedule(known), await sender.schedule(strange)
+    run = asyncio.create_task(sender.run(2))
+    await sender.accepted(2)
+    assert (await sender.post(second)).status == "claimed"
+    answers.set()
+    sent = {one.post_id: one for one in await run}
+    assert (sent[first].status, sent[second].status) == ("published", "published")
+
+
+async def test_a_claim_that_is_cut_short_is_given_back_and_not_kept_for_ever(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    sender.at.kv = BrokenOnceKv(sender.kv)  # type: ignore[assignment]
+    await sender.run(1)
     assert (await sender.post(post)).status == "published"
 
 
