@@ -111,7 +111,7 @@ class PostingStack:
         """Rows of a statement; asks again where the database was away in between."""
         for last in (False, True):
             with suppress(psycopg.OperationalError):
-                cursor = self._connection().execute(statement, given)  # type: ignore[arg-type]
+                cursor = self._connection().execute(statement, given)
                 return cursor.fetchall() if cursor.description else []
             self.forget_connection()
             assert not last, "the database does not answer"
