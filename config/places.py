@@ -1,5 +1,6 @@
 """Where everything is: folders under VIVESPHERE_HOME and addresses of the parts, from settings alone."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,11 @@ class Places:
     def home(self) -> Path:
         """Folder of all local state."""
         return APP_ROOT / self.settings.home
+
+    @property
+    def stack(self) -> str:
+        """A name of this stack among those of the machine, which tells nothing of where it lies."""
+        return hashlib.sha256(str(self.home.resolve()).encode()).hexdigest()[:16]
 
     @property
     def secrets(self) -> Path:

@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from tasks.posts import open_window, publish_claimed, show_published
+from tasks.posts import open_window, posting_run_name, publish_claimed, show_published
 
 
-@flow(name="publish-due-posts", persist_result=False)
+@flow(name="publish-due-posts", flow_run_name=posting_run_name, persist_result=False)
 async def publish_due_posts(window_seconds: int | None = None) -> None:
     """Send every post that falls due, each at its own instant.
 

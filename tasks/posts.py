@@ -16,6 +16,11 @@ from tasks.operations.delivery import Claim, Published, Window
 from tasks.operations.outbox import Sent
 
 
+def posting_run_name() -> str:
+    """What a run is called in Prefect's lists: when it began to serve."""
+    return f"posting from {flow_run.scheduled_start_time:%H:%M} UTC"
+
+
 @asynccontextmanager
 async def open_window(window_seconds: float | None) -> AsyncIterator[Window]:
     """A sender at work for the time of one run."""
@@ -32,7 +37,7 @@ async def open_window(window_seconds: float | None) -> AsyncIterator[Window]:
     persist_result=False,
     cache_policy=NO_CACHE,
     tags=["x-write"],
-    task_run_name="claim {claim.number}: {claim.posts} posts",
+    task_run_name="claim {claim.number}, posts: {claim.posts}",
 )
 async def publish_claimed(claim: Claim) -> Published:
     """Send the posts held under one lease, each at its due instant."""

@@ -46,6 +46,7 @@ def create_app(places: Places) -> FastAPI:
         redoc_url=None,
     )
     app.state.opening = opening.Opening()
+    app.state.stack = places.stack
     problems.register(app)
     app.add_middleware(Doorway)
     for prefix, router in ROUTERS:

@@ -23,8 +23,7 @@ def gateway(places: Places) -> Child:
         name="gateway",
         command=[sys.executable, "-m", "deployments.gateway"],
         address=places.gateway,
-        # Not its front page: that answers before the gateway has reached the database and made its keys.
-        ready=lambda: refusal(f"{places.gateway}/api/v1/health"),
+        ready=lambda: _gateway_refusal(places),
         environment=environment.own(places, "gateway"),
     )
 
@@ -63,6 +62,20 @@ def x_sandbox(places: Places) -> Child:
 def sandbox_token_file(places: Places) -> Path:
     """0600 file with the token that opens the sandbox's control plane."""
     return places.secrets / "x-sandbox.token"
+
+
+def _gateway_refusal(places: Places) -> str | None:
+    """None if our own gateway serves: two stacks that start at once can take the same free port for theirs."""
+    # Not its front page: that answers before the gateway has reached the database and made its keys.
+    address = f"{places.gateway}/api/v1/health"
+    try:
+        answer = httpx.get(address, timeout=PROBE_SECONDS, trust_env=False)
+        if not answer.is_success:
+            return f"HTTP {answer.status_code}"
+        ours = answer.json().get("stack") == places.stack
+    except (httpx.HTTPError, ValueError) as error:
+        return str(error) or type(error).__name__
+    return None if ours else f"another stack answers at {places.gateway}: set gateway.port, or stop the other one"
 
 
 def refusal(address: str) -> str | None:

@@ -56,8 +56,8 @@ async def test_the_page_of_a_run_tells_what_went_out(stack: PostingStack, page: 
             await expect(page.get_by_text(f"@{post.bot} published {entry['x_post_id']}")).to_be_visible()
         await page.get_by_role("tab", name="Task Runs").click()
         await expect(page.get_by_text("1 Task run", exact=True).first).to_be_visible()
-        await expect(page.get_by_text("claim 1: 3 posts").first).to_be_visible()
-        assert [task["name"] for task in stack.task_runs(run_id)] == ["claim 1: 3 posts"]
+        await expect(page.get_by_text("claim 1, posts: 3").first).to_be_visible()
+        assert [task["name"] for task in stack.task_runs(run_id)] == ["claim 1, posts: 3"]
 
 
 async def test_a_deployment_explains_itself_and_says_when_it_runs(page: Page) -> None:

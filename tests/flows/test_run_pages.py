@@ -30,7 +30,7 @@ def test_a_page_lists_one_task_run_for_each_claim_and_its_log_says_what_became_o
         ended(stack, run)
     assert stack.runs_that_sent([*together, *refused, *unknown]) == {run}
     names = sorted(task["name"] for task in stack.task_runs(run))
-    assert names == ["claim 1: 5 posts", "claim 2: 1 posts", "claim 3: 1 posts"]
+    assert names == ["claim 1, posts: 5", "claim 2, posts: 1", "claim 3, posts: 1"]
 
     said = eventually(lambda: [line for line in stack.logs(run) if "This run:" in line] and stack.logs(run))
     for post in together:

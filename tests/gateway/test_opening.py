@@ -47,7 +47,7 @@ async def test_the_gateway_waits_for_a_database_and_says_so(places: Places, post
             connection.execute(f"CREATE DATABASE {name} OWNER vivesphere_owner TEMPLATE migrated")  # type: ignore[arg-type]
         try:
             await until(lambda: app.state.opening.ready)
-            assert (await anybody.get("/api/v1/health")).json() == {"status": "ok"}
+            assert (await anybody.get("/api/v1/health")).json() == {"status": "ok", "stack": places.stack}
             assert (await anybody.get("/api/v1/bots")).status_code == 401
         finally:
             with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:

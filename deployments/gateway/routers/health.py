@@ -12,9 +12,10 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """The one good answer; every other one is a problem document with 503."""
+    """The one good answer; every other one is a problem document with 503. `stack` tells stacks of a machine apart."""
 
     status: Literal["ok"] = "ok"
+    stack: str
 
 
 @router.get("/health", responses={503: {"description": "Something behind the gateway is missing."}})
@@ -22,7 +23,7 @@ async def health(request: Request) -> Health:
     """Whether database and vault can be reached."""
     problem = await request.app.state.opening.problem()
     if problem is None:
-        return Health()
+        return Health(stack=request.app.state.stack)
     return _unfit(problem)  # type: ignore[return-value]  # FastAPI passes a Response on as it is
 
 
