@@ -26,7 +26,7 @@ def rotate(path: Path, most_bytes: int, kept: int) -> None:
         older = path.with_name(f"{path.name}.{at}")
         if older.exists():
             older.replace(path.with_name(f"{path.name}.{at + 1}"))
-    shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+    shutil.copy(path, path.with_name(f"{path.name}.1"))  # with its mode: for the owner alone
     os.truncate(path, 0)
 
 

@@ -3,6 +3,8 @@
 import signal
 from datetime import UTC, datetime
 
+import pytest
+
 from deployments.local import processes, reaper, registration
 from tests.stack.conftest import FLOWS, RunningStack, eventually
 
@@ -59,6 +61,21 @@ def test_when_the_worker_dies_its_living_run_goes_on_and_its_dead_one_is_crashed
     processes.end([found[living]], 10)
     reaper.settle(running.places)
     assert running.run(living)["state_type"] == "CRASHED"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(400)
+def test_a_silent_run_is_crashed_by_the_automation_where_nobody_else_is_left_to_see_it(running: RunningStack) -> None:
+    run = running.start_run(BY_HAND, seconds=300)
+    eventually(lambda: running.run(run)["state_type"] == "RUNNING")
+    body = processes.of_flow_runs()[run]
+    try:
+        for process in (running.note().supervisor, running.process("worker"), body):
+            process.send(signal.SIGKILL)
+        # Prefect looks at heartbeats of 30 s and waits for 90 s of silence.
+        eventually(lambda: running.run(run)["state_type"] == "CRASHED", 240)
+    finally:
+        running.up()
 
 
 def test_stuck_pending_and_late_posting_runs_are_ended_before_the_worker_starts(running: RunningStack) -> None:
