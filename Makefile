@@ -1,5 +1,6 @@
 # Targets carry a `##` comment; `make help` prints them.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3

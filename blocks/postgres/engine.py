@@ -1,4 +1,4 @@
-"""Pools of connections whose password is asked for at each connect, so that it can change underneath."""
+"""Pools of connections whose password may change underneath."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -46,10 +46,25 @@ def open_engine(
     server: Server, login: Callable[[], Awaitable[Login]], *, application: str, pool_size: int
 ) -> AsyncEngine:
     """An engine over `server`; each connection is tested before it is lent, so that a restart of the database is
-    felt by nobody who did not speak at that moment."""
+    felt by nobody who did not speak at that moment.
+
+    The login is asked for once, and again when the server does not take it: a vault that is away keeps no pool from
+    growing.
+    """
+    known: list[Login] = []
 
     async def connect() -> "psycopg.AsyncConnection[object]":
-        return await server.connect(await login(), application)
+        if not known:
+            known.append(await login())
+        try:
+            return await server.connect(known[0], application)
+        except psycopg.OperationalError:
+            # Nothing but text tells a refused password from a server that is away: see whether there is a newer one.
+            newer = await login()
+            if newer == known[0]:
+                raise
+            known[0] = newer
+        return await server.connect(newer, application)
 
     return create_async_engine(
         "postgresql+psycopg://",

@@ -5,6 +5,7 @@ import json
 import subprocess  # nosec B404
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ SOURCES = ("prefect.yaml", "flows/*.py", "blocks/*/block.py", "deployments/local
 # Where the server keeps the fingerprint; with the objects, so that a fresh database is a fresh registration.
 VARIABLE = "vivesphere_registered"
 FIRST_RUN = "publish-due-posts/every-minute"
+# A run that starts by itself within this time is soon enough.
+SOON_SECONDS = 3
 
 
 class RegistrationError(RuntimeError):
@@ -73,14 +76,25 @@ def _any_missing(places: Places, api: httpx.Client) -> bool:
 
 
 def start_first_run(places: Places) -> None:
-    """Start a posting run now: what is due must not wait for the next minute."""
+    """Start a posting run now, unless one lives or is about to start: what is due must not wait for the next minute."""
     flow, _, name = FIRST_RUN.partition("/")
     with prefect_api.client(places) as api:
         found = api.get(f"/deployments/name/{flow}/{name}")
-        if found.status_code != httpx.codes.NOT_FOUND:
-            api.post(
-                f"/deployments/{found.raise_for_status().json()['id']}/create_flow_run", json={}
-            ).raise_for_status()
+        if found.status_code == httpx.codes.NOT_FOUND:
+            return  # before the first registration, which is followed by another call
+        deployment = found.raise_for_status().json()["id"]
+        soon = (datetime.now(UTC) + timedelta(seconds=SOON_SECONDS)).isoformat()
+        alive = prefect_api.filtered(
+            api,
+            "/flow_runs",
+            deployments={"id": {"any_": [deployment]}},
+            flow_runs={
+                "state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}},
+                "expected_start_time": {"before_": soon},
+            },
+        )
+        if next(alive, None) is None:
+            api.post(f"/deployments/{deployment}/create_flow_run", json={}).raise_for_status()
 
 
 def _run(places: Places, command: list[str]) -> None:

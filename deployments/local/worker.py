@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 
 from config.places import Places
-from deployments.local import environment, prefect_api, reaper, work_pool
+from deployments.local import environment, prefect_api, reaper, registration, work_pool
 from deployments.local.child import Child
 
 
@@ -62,6 +62,8 @@ def refusal(places: Places) -> str | None:
 def _prepare(places: Places) -> None:
     folder(places).mkdir(mode=0o700, parents=True, exist_ok=True)
     reaper.settle(places)
+    # A worker that was killed together with its runs leaves nobody who posts until the next minute.
+    registration.start_first_run(places)
     with prefect_api.client(places) as api:
         # Until the new one reports, nobody may take the dead one's last heartbeat for a sign of life.
         api.delete(f"/work_pools/{places.settings.prefect.work_pool}/workers/{work_pool.worker_name()}")
