@@ -50,6 +50,24 @@ def invalid(messages: list[tuple[dict[str, list[str]], str]], new_names: bool = 
     return Answer(400, json.dumps(content, separators=(",", ":")).encode(), PROBLEM, problem=text)
 
 
+def missing(value: str, parameter: str, new_names: bool, kind: str = "tweet") -> dict[str, Any]:
+    """The error by which a read names something that is not there."""
+    return {
+        "value": value,
+        "detail": f"Could not find {kind} with {parameter}: [{value}].",
+        "title": "Not Found Error",
+        "resource_type": kind,
+        "parameter": parameter,
+        "resource_id": value,
+        "type": problem_type("resource-not-found", new_names),
+    }
+
+
+def not_found(value: str, parameter: str, new_names: bool, status: int, kind: str = "tweet") -> Answer:
+    """X's answer where the only thing asked for is not there."""
+    return ok({"errors": [missing(value, parameter, new_names, kind)]}, status=status)
+
+
 def oauth_error(status: int, error: str, description: str) -> Answer:
     """The token endpoint's own shape of a refusal."""
     body = json.dumps({"error": error, "error_description": description}, separators=(",", ":")).encode()

@@ -5,7 +5,7 @@ import asyncio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from deployments.x_sandbox import oauth, posts, users
+from deployments.x_sandbox import oauth, post_reads, posts, users
 from deployments.x_sandbox.answers import Answer, Headers, problem, too_many_requests, unauthorized
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.clock import iso
@@ -26,7 +26,7 @@ class Application:
         self._sandbox = sandbox
         self._pages = pages
         self._endpoints: dict[str, Endpoint] = {
-            each.name: each for each in [*posts.ENDPOINTS, *users.ENDPOINTS, *oauth.ENDPOINTS]
+            each.name: each for each in [*posts.ENDPOINTS, *post_reads.ENDPOINTS, *users.ENDPOINTS, *oauth.ENDPOINTS]
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from deployments.x_sandbox.clock import from_iso
 from deployments.x_sandbox.ledger import Entry
+from deployments.x_sandbox.queries import ID
 from deployments.x_sandbox.texts import Shown, shown, stored
 
 OPTIONAL = ("in_reply_to", "quoted", "reply_settings", "made_with_ai", "paid_partnership")
@@ -64,6 +65,10 @@ class Posts:
             timeline = self._timelines[post.account_id]
             del timeline[bisect_left(timeline, post.id)]
             self._texts.pop((post.account_id, post.text), None)
+
+    def find(self, post_id: str) -> Post | None:
+        """The post of an id as it came over the wire."""
+        return self.by_id.get(int(post_id)) if ID.fullmatch(post_id) else None
 
     def posted_at(self, account_id: str, text: str) -> float | None:
         """When the account last posted this text, if that post still stands."""

@@ -2,7 +2,7 @@
 
 from deployments.x_sandbox.answers import Answer, ok
 from deployments.x_sandbox.call import Call, Endpoint
-from deployments.x_sandbox.posts import READ
+from deployments.x_sandbox.post_reads import READ
 from deployments.x_sandbox.queries import POST_FIELDS, USER_FIELDS, BadQuery, Query
 from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.views import user_view
