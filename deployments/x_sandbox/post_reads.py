@@ -4,10 +4,10 @@ from typing import Any
 
 from deployments.x_sandbox.answers import Answer, missing, not_found, ok
 from deployments.x_sandbox.call import Call, Endpoint
+from deployments.x_sandbox.includes import Wanted, content
 from deployments.x_sandbox.post_store import Post
-from deployments.x_sandbox.queries import ID, POST_FIELDS, USER_FIELDS, BadQuery, Query, page_token
+from deployments.x_sandbox.queries import ID, BadQuery, Query, page_token
 from deployments.x_sandbox.state import Sandbox
-from deployments.x_sandbox.views import post_view, user_view
 
 IDS_MAX = 100
 PAGE_LEAST, PAGE_DEFAULT, PAGE_MOST = 5, 10, 100
@@ -20,24 +20,18 @@ def lookup(sandbox: Sandbox, call: Call) -> Answer:
     """Up to 100 posts by id; data and errors may stand side by side."""
     query = Query.of(call.query)
     ids = query.values.get("ids", "").split(",")
-    fields = query.fields("tweet.fields", "post.fields", among=POST_FIELDS)
-    user_fields = query.fields("user.fields", among=USER_FIELDS)
-    expansions = query.names("expansions")
+    wanted = Wanted.of(query, sandbox.settings.new_names)
     if len(ids) > IDS_MAX or not all(map(ID.fullmatch, ids)):
         query.wrong.append(({"ids": ids}, f"The `ids` query parameter needs 1 to {IDS_MAX} ids of ^[0-9]{{1,19}}$"))
     try:
         query.check("ids")
     except BadQuery as bad:
         return bad.answer
-    new_names = query.new_names or sandbox.settings.new_names
     found = {post_id: post for post_id in ids if (post := sandbox.posts.find(post_id))}
-    content: dict[str, Any] = {}
-    if found:
-        content["data"] = [post_view(post, sandbox.posts, fields, new_names) for post in found.values()]
-        content |= _includes(sandbox, list(found.values()), expansions, user_fields)
-    if lost := [post_id for post_id in ids if post_id not in found]:
-        content["errors"] = [missing(post_id, "ids", new_names) for post_id in lost]
-    return ok(content)
+    answer = content(sandbox, list(found.values()), wanted)
+    if lost := [missing(post_id, "ids", wanted.new_names) for post_id in ids if post_id not in found]:
+        answer["errors"] = lost + answer.get("errors", [])
+    return ok(answer)
 
 
 def timeline(sandbox: Sandbox, call: Call) -> Answer:
@@ -48,25 +42,18 @@ def timeline(sandbox: Sandbox, call: Call) -> Answer:
     below = min(query.id("until_id", ID_MAX), query.time_as_id("end_time", ID_MAX))
     page = query.page()
     without = query.names("exclude", frozenset({"replies", "retweets"}))
-    fields = query.fields("tweet.fields", "post.fields", among=POST_FIELDS)
-    user_fields = query.fields("user.fields", among=USER_FIELDS)
-    expansions = query.names("expansions")
+    wanted = Wanted.of(query, sandbox.settings.new_names)
     try:
         query.check()
     except BadQuery as bad:
         return bad.answer
     if call.path_id not in sandbox.accounts.by_id:
         return not_found(call.path_id, "id", sandbox.settings.new_names, status=200, kind="user")
-    new_names = query.new_names or sandbox.settings.new_names
     posts = sandbox.posts.between(call.path_id, above, below, sandbox.clock.now())
     if "replies" in without:
         posts = [post for post in posts if "in_reply_to" not in post.extras]
     shown, meta = _page(posts, size, page)
-    content: dict[str, Any] = {"meta": meta}
-    if shown:
-        content["data"] = [post_view(post, sandbox.posts, fields, new_names) for post in shown]
-        content |= _includes(sandbox, shown, expansions, user_fields)
-    return ok(content)
+    return ok({**content(sandbox, shown, wanted), "meta": meta})
 
 
 def _page(posts: list[Post], size: int, page: tuple[str, int] | None) -> tuple[list[Post], dict[str, Any]]:
@@ -85,15 +72,6 @@ def _page(posts: list[Post], size: int, page: tuple[str, int] | None) -> tuple[l
     if posts[-1].id > newest.id:
         meta["previous_token"] = page_token("newer", newest.id)
     return shown[::-1], meta
-
-
-def _includes(
-    sandbox: Sandbox, posts: list[Post], expansions: frozenset[str], user_fields: frozenset[str]
-) -> dict[str, Any]:
-    if "author_id" not in expansions:
-        return {}
-    authors = dict.fromkeys(post.account_id for post in posts)
-    return {"includes": {"users": [user_view(sandbox.accounts.by_id[author], user_fields) for author in authors]}}
 
 
 ENDPOINTS = [

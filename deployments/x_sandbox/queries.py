@@ -18,6 +18,16 @@ POST_FIELDS = frozenset(
     "referenced_tweets reply_settings scopes source suggested_source_links suggested_source_links_with_counts text "
     "username withheld".split()
 )
+NEW_EXPANSIONS = frozenset({"edit_history_post_ids", "most_recent_post_id", "pinned_post_id", "referenced_posts"})
+POST_EXPANSIONS = frozenset(
+    "article.cover_media article.media_entities attachments.media_keys attachments.media_source_tweet "
+    "attachments.poll_ids author_id author_screen_name edit_history_post_ids edit_history_tweet_ids "
+    "entities.mentions.username entities.note.mentions.username geo.place_id in_reply_to_user_id referenced_posts "
+    "referenced_tweets.id referenced_tweets.id.attachments.media_keys referenced_tweets.id.author_id username".split()
+)
+USER_EXPANSIONS = frozenset(
+    "affiliation affiliation.user_id most_recent_post_id most_recent_tweet_id pinned_post_id pinned_tweet_id".split()
+)
 USER_FIELDS = frozenset(
     "affiliation confirmed_email connection_status created_at description entities id is_identity_verified location "
     "most_recent_post_id most_recent_tweet_id name parody pinned_post_id pinned_tweet_id profile_banner_url "
@@ -51,7 +61,8 @@ class Query:
     @property
     def new_names(self) -> bool:
         """Whether the caller speaks the newer of X's two generations of names."""
-        return "post.fields" in self.values
+        expansions = set(self.values.get("expansions", "").split(","))
+        return "post.fields" in self.values or not NEW_EXPANSIONS.isdisjoint(expansions)
 
     def names(self, parameter: str, among: frozenset[str] | None = None) -> frozenset[str]:
         """A comma separated parameter as a set."""

@@ -3,7 +3,7 @@
 from deployments.x_sandbox.answers import Answer, ok
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.post_reads import READ
-from deployments.x_sandbox.queries import POST_FIELDS, USER_FIELDS, BadQuery, Query
+from deployments.x_sandbox.queries import POST_FIELDS, USER_EXPANSIONS, USER_FIELDS, BadQuery, Query
 from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.views import user_view
 
@@ -14,7 +14,7 @@ def me(_: Sandbox, call: Call) -> Answer:
     query = Query.of(call.query)
     fields = query.fields("user.fields", among=USER_FIELDS)
     query.fields("tweet.fields", "post.fields", among=POST_FIELDS)
-    query.names("expansions")
+    query.names("expansions", USER_EXPANSIONS)
     try:
         query.check()
     except BadQuery as bad:

@@ -150,7 +150,15 @@ def test_a_timeline_is_read_in_pages_newest_first(sandbox: XSandboxProcess) -> N
 
 @pytest.mark.parametrize(
     "query",
-    ["max_results=4", "max_results=x", "since_id=-1", "start_time=noon", "colour=red", "tweet.fields=colour"],
+    [
+        "max_results=4",
+        "max_results=x",
+        "since_id=-1",
+        "start_time=noon",
+        "colour=red",
+        "tweet.fields=colour",
+        "expansions=colour",
+    ],
 )
 def test_a_query_that_x_would_refuse_is_refused(sandbox: XSandboxProcess, query: str) -> None:
     alice = Caller(sandbox, "alice")
@@ -186,6 +194,33 @@ def test_replies_and_quotes_name_what_they_refer_to(sandbox: XSandboxProcess) ->
     lost = alice.post("to nobody", reply={"in_reply_to_tweet_id": "1"})
     assert (lost.status_code, "deleted or not visible" in lost.json()["detail"]) == (403, True)
     assert alice.post("of nothing", quote_tweet_id="1").status_code == 400
+
+
+def test_an_expansion_alone_shows_its_field_and_brings_what_it_names(sandbox: XSandboxProcess) -> None:
+    alice, bob = Caller(sandbox, "alice"), Caller(sandbox, "bob")
+    root = alice.posted("root for @bob")
+    reply = bob.posted("reply", reply={"in_reply_to_tweet_id": root})
+
+    new = bob.timeline(expansions="author_id,referenced_posts,in_reply_to_user_id")
+    assert new["data"][0]["referenced_posts"] == [{"type": "replied_to", "id": root}]
+    assert (new["data"][0]["author_id"], new["data"][0]["in_reply_to_user_id"]) == (bob.id, alice.id)
+    assert [post["id"] for post in new["includes"]["posts"]] == [root]
+    assert [user["username"] for user in new["includes"]["users"]] == ["bob", "alice"]
+
+    old = bob.timeline(expansions="referenced_tweets.id,author_id", **{"tweet.fields": "conversation_id"})
+    assert old["data"][0]["referenced_tweets"] == [{"type": "replied_to", "id": root}]
+    assert [(post["id"], post["conversation_id"]) for post in old["includes"]["tweets"]] == [(root, root)]
+    assert [user["username"] for user in old["includes"]["users"]] == ["bob"]
+    deep = bob.timeline(expansions="referenced_tweets.id.author_id")
+    assert [user["username"] for user in deep["includes"]["users"]] == ["alice"]
+    mentions = alice.timeline(expansions="entities.mentions.username")
+    assert [user["username"] for user in mentions["includes"]["users"]] == ["bob"]
+
+    alice.http.delete(f"/2/tweets/{root}")
+    gone = bob.http.get("/2/tweets", params={"ids": reply, "expansions": "referenced_posts"}).json()
+    assert gone["data"][0]["referenced_posts"] == [{"type": "replied_to", "id": root}]
+    assert (gone["errors"][0]["parameter"], gone["errors"][0]["resource_id"]) == ("referenced_posts", root)
+    assert "includes" not in gone
 
 
 def test_disclosures_are_kept(sandbox: XSandboxProcess) -> None:

@@ -1,0 +1,94 @@
+"""Posts with what was asked for around them: their own fields, and under `includes` what they refer to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.x_sandbox.answers import missing
+from deployments.x_sandbox.post_store import Post
+from deployments.x_sandbox.queries import POST_EXPANSIONS, POST_FIELDS, USER_FIELDS, Query
+from deployments.x_sandbox.state import Sandbox
+from deployments.x_sandbox.views import post_view, user_view
+
+SHOWN_BY_EXPANSION = {
+    "referenced_posts": "referenced_tweets",
+    "referenced_tweets.id": "referenced_tweets",
+    "referenced_tweets.id.author_id": "referenced_tweets",
+    "author_id": "author_id",
+    "in_reply_to_user_id": "in_reply_to_user_id",
+    "entities.mentions.username": "entities",
+}
+"""The field that holds the ids of an expansion; X shows it without being asked for it a second time."""
+
+REFERENCES = frozenset({"referenced_posts", "referenced_tweets.id", "referenced_tweets.id.author_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one read of posts asks for beside the posts."""
+
+    fields: frozenset[str]
+    user_fields: frozenset[str]
+    expansions: frozenset[str]
+    new_names: bool
+
+    @classmethod
+    def of(cls, query: Query, new_names: bool) -> "Wanted":
+        """Read a query's fields and expansions; what is wrong with them stays with the query."""
+        expansions = query.names("expansions", POST_EXPANSIONS)
+        shown = {SHOWN_BY_EXPANSION[name] for name in expansions & SHOWN_BY_EXPANSION.keys()}
+        return cls(
+            fields=query.fields("tweet.fields", "post.fields", among=POST_FIELDS) | shown,
+            user_fields=query.fields("user.fields", among=USER_FIELDS),
+            expansions=expansions,
+            new_names=query.new_names or new_names,
+        )
+
+
+def content(sandbox: Sandbox, posts: list[Post], wanted: Wanted) -> dict[str, Any]:
+    """`data`, `includes` and `errors` of an answer that holds these posts; a part with nothing in it is absent."""
+    views = [post_view(post, sandbox.posts, wanted.fields, wanted.new_names) for post in posts]
+    referenced, lost = _referenced(sandbox, posts) if wanted.expansions & REFERENCES else ([], [])
+    parameter = "referenced_posts" if wanted.new_names else "referenced_tweets.id"
+    parts = {
+        "data": views,
+        "includes": _includes(sandbox, posts, referenced, wanted),
+        "errors": [missing(post_id, parameter, wanted.new_names) for post_id in lost],
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def _referenced(sandbox: Sandbox, posts: list[Post]) -> tuple[list[Post], list[str]]:
+    """What the posts reply to and quote, each once, and the ids that lead nowhere any more."""
+    ids = dict.fromkeys(
+        post.extras[name] for post in posts for name in ("quoted", "in_reply_to") if name in post.extras
+    )
+    found = {post_id: sandbox.posts.find(post_id) for post_id in ids}
+    return [post for post in found.values() if post], [post_id for post_id, post in found.items() if post is None]
+
+
+def _includes(sandbox: Sandbox, posts: list[Post], referenced: list[Post], wanted: Wanted) -> dict[str, Any]:
+    users = dict.fromkeys(_user_ids(sandbox, posts, referenced, wanted))
+    includes = {
+        "users": [user_view(sandbox.accounts.by_id[user_id], wanted.user_fields) for user_id in users],
+        "posts" if wanted.new_names else "tweets": [
+            post_view(post, sandbox.posts, wanted.fields, wanted.new_names) for post in referenced
+        ],
+    }
+    return {name: part for name, part in includes.items() if part}
+
+
+def _user_ids(sandbox: Sandbox, posts: list[Post], referenced: list[Post], wanted: Wanted) -> Iterable[str]:
+    if "author_id" in wanted.expansions:
+        yield from (post.account_id for post in posts)
+    # The newer names have no second level, so there the one word speaks for both levels.
+    both_levels = wanted.new_names and "author_id" in wanted.expansions
+    if both_levels or "referenced_tweets.id.author_id" in wanted.expansions:
+        yield from (post.account_id for post in referenced)
+    if "in_reply_to_user_id" in wanted.expansions:
+        parents = (sandbox.posts.find(post.extras["in_reply_to"]) for post in posts if "in_reply_to" in post.extras)
+        yield from (parent.account_id for parent in parents if parent)
+    if "entities.mentions.username" in wanted.expansions:
+        marks = (mark for post in posts for mark in post.shown.entities.get("mentions", ()))
+        mentioned = (sandbox.accounts.find(mark["username"]) for mark in marks)
+        yield from (account.id for account in mentioned if account)
