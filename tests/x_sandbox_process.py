@@ -96,6 +96,10 @@ class XSandboxProcess:
         """Make or find accounts: id, username, name, description."""
         return list(self._ask("POST", "/accounts", [{"username": username} for username in usernames]))
 
+    def account(self, username: str, **profile: Any) -> dict[str, Any]:
+        """Make or change one account: name, description, protected, suspended."""
+        return dict(self._ask("POST", "/accounts", [{"username": username, **profile}])[0])
+
     def tokens(self, *usernames: str, scopes: Sequence[str] = (), app: str = "app") -> list[dict[str, Any]]:
         """Accounts with fresh tokens in one step: username, account_id, access_token, refresh_token, expires_in."""
         self.accounts(*usernames)
@@ -167,3 +171,32 @@ class XSandboxProcess:
         if self._process is None:
             raise RuntimeError("the sandbox is not running")
         return self._process
+
+
+class Caller:
+    """An account that speaks X's API."""
+
+    def __init__(self, sandbox: XSandboxProcess, username: str, **how: Any) -> None:
+        token = sandbox.tokens(username, **how)[0]
+        self.id: str = token["account_id"]
+        self.token: str = token["access_token"]
+        self.http = httpx.Client(
+            base_url=sandbox.url, headers={"Authorization": f"Bearer {self.token}"}, trust_env=False
+        )
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """A read that X answers; dots in a name are written as two underscores."""
+        params = {name.replace("__", "."): value for name, value in query.items()}
+        return dict(self.http.get(path, params=params).raise_for_status().json())
+
+    def post(self, text: str, **more: Any) -> httpx.Response:
+        """Create a post, whatever X says to it."""
+        return self.http.post("/2/tweets", json={"text": text, **more})
+
+    def posted(self, text: str, **more: Any) -> str:
+        """Create a post; its id."""
+        return str(self.post(text, **more).raise_for_status().json()["data"]["id"])
+
+    def timeline(self, **query: Any) -> dict[str, Any]:
+        """The caller's own timeline."""
+        return self.get(f"/2/users/{self.id}/tweets", **query)

@@ -18,6 +18,12 @@ class Account:
     name: str
     description: str
     created_at: float
+    protected: bool = False
+    suspended: bool = False
+
+    def shows_posts_to(self, viewer_id: str | None) -> bool:
+        """Whether this account may read them; nobody follows anybody here, so protected means for oneself alone."""
+        return not self.suspended and (not self.protected or self.id == viewer_id)
 
 
 @dataclass(slots=True)
@@ -49,6 +55,8 @@ class Accounts:
             name=entry["name"],
             description=entry["description"],
             created_at=from_iso(entry["created_at"]),
+            protected=entry.get("protected", False),
+            suspended=entry.get("suspended", False),
         )
         self.by_id[account.id] = account
         self._by_username[account.username.lower()] = account

@@ -63,6 +63,29 @@ def missing(value: str, parameter: str, new_names: bool, kind: str = "tweet") ->
     }
 
 
+def suspended(value: str, parameter: str, new_names: bool) -> dict[str, Any]:
+    """The error by which a read names an account that X has suspended."""
+    return missing(value, parameter, new_names, "user") | {
+        "detail": f"User has been suspended: [{value}].",
+        "title": "Forbidden",
+    }
+
+
+def not_for_you(value: str, parameter: str, new_names: bool, kind: str = "tweet") -> dict[str, Any]:
+    """The error by which a read names something that is there, but not for this caller."""
+    noun = "Tweet" if kind == "tweet" else kind
+    return {
+        "value": value,
+        "detail": f"Sorry, you are not authorized to see the {noun} with {parameter}: [{value}].",
+        "title": "Authorization Error",
+        "section": "data",
+        "resource_type": kind,
+        "parameter": parameter,
+        "resource_id": value,
+        "type": problem_type("not-authorized-for-resource", new_names),
+    }
+
+
 def not_found(value: str, parameter: str, new_names: bool, status: int, kind: str = "tweet") -> Answer:
     """X's answer where the only thing asked for is not there."""
     return ok({"errors": [missing(value, parameter, new_names, kind)]}, status=status)

@@ -1,18 +1,22 @@
 """The application: X's endpoints on a short path of their own, people's pages and the control plane behind it."""
 
 import asyncio
+import re
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from deployments.x_sandbox import oauth, post_reads, posts, users
-from deployments.x_sandbox.answers import Answer, Headers, problem, too_many_requests, unauthorized
+from deployments.x_sandbox.answers import PROBLEMS, Answer, Headers, problem, too_many_requests, unauthorized
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.connection import ClientLeft, Connection
 from deployments.x_sandbox.faults import CHANCE, Ended, Scene, When, strike
 from deployments.x_sandbox.state import Sandbox
 
+HOLE = re.compile(r"\{\w+\}")
+"""The part of an endpoint's path that differs from request to request."""
 NOT_FOUND = Answer(404, b"", problem="Not Found")
 DISK_FULL = problem(503, "Service Unavailable", "The sandbox could not write its ledger.")
 RECORDED = "POST /2/tweets"
@@ -26,7 +30,8 @@ class Application:
         self._sandbox = sandbox
         self._pages = pages
         self._endpoints: dict[str, Endpoint] = {
-            each.name: each for each in [*posts.ENDPOINTS, *post_reads.ENDPOINTS, *users.ENDPOINTS, *oauth.ENDPOINTS]
+            HOLE.sub("{}", each.name): each
+            for each in [*posts.ENDPOINTS, *post_reads.ENDPOINTS, *users.ENDPOINTS, *oauth.ENDPOINTS]
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,10 +60,11 @@ class Application:
         if plain:
             return plain, ""
         parts = path.split("/")
-        if len(parts) < 4:
-            return None, ""
-        path_id, parts[3] = parts[3], "{id}"
-        return self._endpoints.get(f"{method} {'/'.join(parts)}"), path_id
+        for at in range(3, len(parts)):
+            named = self._endpoints.get(f"{method} {'/'.join([*parts[:at], '{}', *parts[at + 1 :]])}")
+            if named:
+                return named, unquote(parts[at])
+        return None, ""
 
     def _call(self, scope: Scope, endpoint: Endpoint, path_id: str, first_byte_at: float) -> Call:
         headers = {b"authorization": b"", b"content-type": b"", b"traceparent": b""}
@@ -99,6 +105,8 @@ class Application:
             return unauthorized()
         call.access = access
         call.account = self._sandbox.accounts.by_id.get(access.family.account_id)
+        if call.account and call.account.suspended:
+            return PROBLEMS["user-suspended"]
         return None if endpoint.scopes <= access.scopes else problem(403, "Forbidden")
 
     def _decide(self, endpoint: Endpoint, call: Call) -> Answer:

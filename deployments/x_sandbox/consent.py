@@ -18,6 +18,7 @@ from deployments.x_sandbox.tokens import sha256
 
 PATH = "/i/oauth2/authorize"
 CODE_BYTES = 48
+PROFILE = ("username", "name", "description")
 ASKED = ("response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method")
 
 
@@ -39,7 +40,7 @@ def consent_routes(sandbox: Sandbox) -> list[Route]:
             sandbox.record("consent", {"at": iso(sandbox.clock.now()), "decision": "deny", **_who(asked)})
             return _back(asked, {"error": "access_denied"})
         try:
-            account = NewAccount.model_validate({key: given[key] for key in NewAccount.model_fields if given.get(key)})
+            account = NewAccount.model_validate({key: given[key] for key in PROFILE if given.get(key)})
         except ValidationError:
             return _sorry("A username has 1 to 15 letters, digits or underscores; a bio has at most 160 characters.")
         return _back(asked, {"code": _grant(sandbox, asked, account)})

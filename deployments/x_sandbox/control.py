@@ -15,12 +15,12 @@ from deployments.x_sandbox.accounts import Account
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.faults import Rule
 from deployments.x_sandbox.oauth import SCOPES, hand_out, new_family
+from deployments.x_sandbox.queries import USERNAME
 from deployments.x_sandbox.state import Sandbox
 
 BATCH_MAX = 10_000
 LEDGER_PAGE_MOST = 10_000
 DEFAULT_SCOPES = ("tweet.read", "tweet.write", "users.read", "media.write", "offline.access")
-USERNAME = r"^[A-Za-z0-9_]{1,15}$"
 
 Body = TypeVar("Body")
 
@@ -46,9 +46,11 @@ class NewApp(_Strict):
 class NewAccount(_Strict):
     """An account; the same username twice is the same account, and what is left out stays as it was."""
 
-    username: str = Field(pattern=USERNAME)
+    username: str = Field(pattern=f"^{USERNAME.pattern}$")
     name: str | None = Field(None, max_length=50)
     description: str | None = Field(None, max_length=160)
+    protected: bool | None = Field(None, description="Its posts are for itself alone.")
+    suspended: bool | None = Field(None, description="It may do nothing, and nobody sees it.")
 
 
 class NewTokens(_Strict):
@@ -139,10 +141,7 @@ async def _add_app(sandbox: Sandbox, request: Request) -> Any:
 
 async def _add_accounts(sandbox: Sandbox, request: Request) -> Any:
     batch = TypeAdapter(Annotated[list[NewAccount], Field(max_length=BATCH_MAX)])
-    return [
-        _shown(sandbox.named_account(each.username, name=each.name, description=each.description))
-        for each in await _read(request, batch)
-    ]
+    return [_shown(sandbox.named_account(**each.model_dump())) for each in await _read(request, batch)]
 
 
 async def _accounts(sandbox: Sandbox, _: Request) -> Any:
@@ -227,4 +226,6 @@ def _shown(account: Account) -> dict[str, Any]:
         "name": account.name,
         "description": account.description,
         "created_at": iso(account.created_at),
+        "protected": account.protected,
+        "suspended": account.suspended,
     }

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.x_sandbox.answers import missing
+from deployments.x_sandbox.accounts import Account
+from deployments.x_sandbox.answers import missing, not_for_you
 from deployments.x_sandbox.post_store import Post
 from deployments.x_sandbox.queries import POST_EXPANSIONS, POST_FIELDS, USER_FIELDS, Query
 from deployments.x_sandbox.state import Sandbox
@@ -25,15 +26,16 @@ REFERENCES = frozenset({"referenced_posts", "referenced_tweets.id", "referenced_
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one read of posts asks for beside the posts."""
+    """What one read of posts asks for beside the posts, and who asks."""
 
     fields: frozenset[str]
     user_fields: frozenset[str]
     expansions: frozenset[str]
     new_names: bool
+    viewer_id: str | None
 
     @classmethod
-    def of(cls, query: Query, new_names: bool) -> "Wanted":
+    def of(cls, query: Query, new_names: bool, viewer: Account | None) -> "Wanted":
         """Read a query's fields and expansions; what is wrong with them stays with the query."""
         expansions = query.names("expansions", POST_EXPANSIONS)
         shown = {SHOWN_BY_EXPANSION[name] for name in expansions & SHOWN_BY_EXPANSION.keys()}
@@ -42,29 +44,45 @@ class Wanted:
             user_fields=query.fields("user.fields", among=USER_FIELDS),
             expansions=expansions,
             new_names=query.new_names or new_names,
+            viewer_id=viewer.id if viewer else None,
         )
 
 
 def content(sandbox: Sandbox, posts: list[Post], wanted: Wanted) -> dict[str, Any]:
     """`data`, `includes` and `errors` of an answer that holds these posts; a part with nothing in it is absent."""
     views = [post_view(post, sandbox.posts, wanted.fields, wanted.new_names) for post in posts]
-    referenced, lost = _referenced(sandbox, posts) if wanted.expansions & REFERENCES else ([], [])
-    parameter = "referenced_posts" if wanted.new_names else "referenced_tweets.id"
+    referenced, errors = _referenced(sandbox, posts, wanted) if wanted.expansions & REFERENCES else ([], [])
     parts = {
         "data": views,
         "includes": _includes(sandbox, posts, referenced, wanted),
-        "errors": [missing(post_id, parameter, wanted.new_names) for post_id in lost],
+        "errors": errors,
     }
     return {name: part for name, part in parts.items() if part}
 
 
-def _referenced(sandbox: Sandbox, posts: list[Post]) -> tuple[list[Post], list[str]]:
-    """What the posts reply to and quote, each once, and the ids that lead nowhere any more."""
+def look_up(
+    sandbox: Sandbox, ids: Iterable[str], parameter: str, wanted: Wanted
+) -> tuple[list[Post], list[dict[str, Any]]]:
+    """The posts of these ids that the caller may see, and an error for each of the others."""
+    posts: list[Post] = []
+    errors: list[dict[str, Any]] = []
+    for post_id in ids:
+        post = sandbox.posts.find(post_id)
+        if post is None:
+            errors.append(missing(post_id, parameter, wanted.new_names))
+        elif sandbox.accounts.by_id[post.account_id].shows_posts_to(wanted.viewer_id):
+            posts.append(post)
+        else:
+            errors.append(not_for_you(post_id, parameter, wanted.new_names))
+    return posts, errors
+
+
+def _referenced(sandbox: Sandbox, posts: list[Post], wanted: Wanted) -> tuple[list[Post], list[dict[str, Any]]]:
+    """What the posts reply to and quote, each once."""
     ids = dict.fromkeys(
         post.extras[name] for post in posts for name in ("quoted", "in_reply_to") if name in post.extras
     )
-    found = {post_id: sandbox.posts.find(post_id) for post_id in ids}
-    return [post for post in found.values() if post], [post_id for post_id, post in found.items() if post is None]
+    return look_up(sandbox, ids, "referenced_posts" if wanted.new_names else "referenced_tweets.id", wanted)
 
 
 def _includes(sandbox: Sandbox, posts: list[Post], referenced: list[Post], wanted: Wanted) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from deployments.x_sandbox.accounts import Account
 from deployments.x_sandbox.clock import iso, made_at
 from deployments.x_sandbox.state import Sandbox
 
@@ -84,10 +85,14 @@ def _faults(sandbox: Sandbox) -> str:
     return f"<ul>{items}</ul>" if items else '<p class="quiet">None: this X is well.</p>'
 
 
+def _state(account: Account) -> str:
+    return " · suspended" if account.suspended else " · protected" if account.protected else ""
+
+
 def _accounts(sandbox: Sandbox) -> str:
     accounts = list(sandbox.accounts.by_id.values())
     items = "".join(
-        f"<li><strong>{escape(each.name)}</strong> <small>@{escape(each.username)}</small><br>"
+        f"<li><strong>{escape(each.name)}</strong> <small>@{escape(each.username)}{_state(each)}</small><br>"
         f"<small>{escape(each.description)}</small></li>"
         for each in accounts[:ACCOUNTS_SHOWN]
     )

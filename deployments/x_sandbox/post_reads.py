@@ -1,15 +1,15 @@
-"""The endpoints that read posts: look up, timeline."""
+"""The endpoints that read posts: by id, by author, by who is mentioned."""
 
+from collections.abc import Callable
 from typing import Any
 
-from deployments.x_sandbox.answers import Answer, missing, not_found, ok
+from deployments.x_sandbox.answers import Answer, not_for_you, not_found, ok
 from deployments.x_sandbox.call import Call, Endpoint
-from deployments.x_sandbox.includes import Wanted, content
-from deployments.x_sandbox.post_store import Post
+from deployments.x_sandbox.includes import Wanted, content, look_up
+from deployments.x_sandbox.post_store import Post, Span
 from deployments.x_sandbox.queries import ID, BadQuery, Query, page_token
 from deployments.x_sandbox.state import Sandbox
 
-IDS_MAX = 100
 PAGE_LEAST, PAGE_DEFAULT, PAGE_MOST = 5, 10, 100
 ID_MAX = 2**63
 
@@ -19,40 +19,71 @@ READ = frozenset({"tweet.read", "users.read"})
 def lookup(sandbox: Sandbox, call: Call) -> Answer:
     """Up to 100 posts by id; data and errors may stand side by side."""
     query = Query.of(call.query)
-    ids = query.values.get("ids", "").split(",")
-    wanted = Wanted.of(query, sandbox.settings.new_names)
-    if len(ids) > IDS_MAX or not all(map(ID.fullmatch, ids)):
-        query.wrong.append(({"ids": ids}, f"The `ids` query parameter needs 1 to {IDS_MAX} ids of ^[0-9]{{1,19}}$"))
-    try:
-        query.check("ids")
-    except BadQuery as bad:
-        return bad.answer
-    found = {post_id: post for post_id in ids if (post := sandbox.posts.find(post_id))}
-    answer = content(sandbox, list(found.values()), wanted)
-    if lost := [missing(post_id, "ids", wanted.new_names) for post_id in ids if post_id not in found]:
-        answer["errors"] = lost + answer.get("errors", [])
-    return ok(answer)
+    return _looked_up(sandbox, call, query, "ids", query.values_of("ids", ID))
+
+
+def lookup_one(sandbox: Sandbox, call: Call) -> Answer:
+    """One post by id."""
+    query = Query.of(call.query)
+    query.in_path("id", call.path_id, ID)
+    return _looked_up(sandbox, call, query, "id", [call.path_id])
 
 
 def timeline(sandbox: Sandbox, call: Call) -> Answer:
     """One account's visible posts, newest first, in pages."""
     query = Query.of(call.query)
-    size = query.whole("max_results", PAGE_DEFAULT, PAGE_LEAST, PAGE_MOST)
-    above = max(query.id("since_id", 0), query.time_as_id("start_time", 0) - 1)
-    below = min(query.id("until_id", ID_MAX), query.time_as_id("end_time", ID_MAX))
-    page = query.page()
     without = query.names("exclude", frozenset({"replies", "retweets"}))
-    wanted = Wanted.of(query, sandbox.settings.new_names)
+    return _listed(
+        sandbox,
+        call,
+        query,
+        lambda span: [
+            post
+            for post in sandbox.posts.between(call.path_id, span)
+            if "replies" not in without or "in_reply_to" not in post.extras
+        ],
+    )
+
+
+def mentions(sandbox: Sandbox, call: Call) -> Answer:
+    """Visible posts that name an account or reply to it, newest first, in pages."""
+    return _listed(sandbox, call, Query.of(call.query), lambda span: sandbox.posts.mentions(call.path_id, span))
+
+
+def _looked_up(sandbox: Sandbox, call: Call, query: Query, parameter: str, ids: list[str]) -> Answer:
+    wanted = Wanted.of(query, sandbox.settings.new_names, call.account)
     try:
         query.check()
     except BadQuery as bad:
         return bad.answer
-    if call.path_id not in sandbox.accounts.by_id:
-        return not_found(call.path_id, "id", sandbox.settings.new_names, status=200, kind="user")
-    posts = sandbox.posts.between(call.path_id, above, below, sandbox.clock.now())
-    if "replies" in without:
-        posts = [post for post in posts if "in_reply_to" not in post.extras]
-    shown, meta = _page(posts, size, page)
+    posts, errors = look_up(sandbox, ids, parameter, wanted)
+    answer = content(sandbox, posts, wanted)
+    if errors:
+        answer["errors"] = errors + answer.get("errors", [])
+    if parameter == "id" and posts:
+        answer["data"] = answer["data"][0]
+    return ok(answer)
+
+
+def _listed(sandbox: Sandbox, call: Call, query: Query, posts_in: Callable[[Span], list[Post]]) -> Answer:
+    size = query.whole("max_results", PAGE_DEFAULT, PAGE_LEAST, PAGE_MOST)
+    above = max(query.id("since_id", 0), query.time_as_id("start_time", 0) - 1)
+    below = min(query.id("until_id", ID_MAX), query.time_as_id("end_time", ID_MAX))
+    page = query.page()
+    wanted = Wanted.of(query, sandbox.settings.new_names, call.account)
+    query.in_path("id", call.path_id, ID)
+    try:
+        query.check()
+    except BadQuery as bad:
+        return bad.answer
+    account = sandbox.accounts.by_id.get(call.path_id)
+    if account is None:
+        return not_found(call.path_id, "id", wanted.new_names, status=200, kind="user")
+    if not account.shows_posts_to(wanted.viewer_id):
+        return ok({"errors": [not_for_you(call.path_id, "id", wanted.new_names, kind="user")]})
+    posts = posts_in(Span(above, below, sandbox.clock.now()))
+    readable = [post for post in posts if sandbox.accounts.by_id[post.account_id].shows_posts_to(wanted.viewer_id)]
+    shown, meta = _page(readable, size, page)
     return ok({**content(sandbox, shown, wanted), "meta": meta})
 
 
@@ -76,5 +107,7 @@ def _page(posts: list[Post], size: int, page: tuple[str, int] | None) -> tuple[l
 
 ENDPOINTS = [
     Endpoint("GET /2/tweets", lookup, READ),
+    Endpoint("GET /2/tweets/{id}", lookup_one, READ),
     Endpoint("GET /2/users/{id}/tweets", timeline, READ),
+    Endpoint("GET /2/users/{id}/mentions", mentions, READ),
 ]

@@ -10,7 +10,7 @@ from deployments.x_sandbox.ledger import Entry
 from deployments.x_sandbox.queries import ID
 from deployments.x_sandbox.texts import Shown, shown, stored
 
-OPTIONAL = ("in_reply_to", "quoted", "reply_settings", "made_with_ai", "paid_partnership")
+OPTIONAL = ("in_reply_to", "quoted", "mentioned", "reply_settings", "made_with_ai", "paid_partnership")
 
 
 @dataclass(slots=True)
@@ -33,12 +33,22 @@ class Post:
         return self._shown
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which part of a timeline is asked for: ids strictly between two, as far as they show by `now`."""
+
+    above: int
+    below: int
+    now: float
+
+
 class Posts:
-    """Posts by id, by account in the order of their ids, and by text for the duplicate rule."""
+    """Posts by id, by author and by who is mentioned in the order of their ids, and by text for the duplicate rule."""
 
     def __init__(self) -> None:
         self.by_id: dict[int, Post] = {}
         self._timelines: dict[str, list[int]] = {}
+        self._mentions: dict[str, list[int]] = {}
         self._texts: dict[tuple[str, str], float] = {}
 
     def apply_create(self, entry: Entry) -> None:
@@ -56,14 +66,17 @@ class Posts:
             extras=extras,
         )
         insort(self._timelines.setdefault(entry["account_id"], []), post_id)
+        for mentioned in extras.get("mentioned", ()):
+            insort(self._mentions.setdefault(mentioned, []), post_id)
         self._texts[entry["account_id"], text] = from_iso(entry["accepted_at"])
 
     def apply_delete(self, entry: Entry) -> None:
         """Take away the post of a ledger entry; its text may be posted again."""
         post = self.by_id.pop(int(entry["x_post_id"]), None)
         if post is not None:
-            timeline = self._timelines[post.account_id]
-            del timeline[bisect_left(timeline, post.id)]
+            mentions = (self._mentions[mentioned] for mentioned in post.extras.get("mentioned", ()))
+            for ids in (self._timelines[post.account_id], *mentions):
+                del ids[bisect_left(ids, post.id)]
             self._texts.pop((post.account_id, post.text), None)
 
     def find(self, post_id: str) -> Post | None:
@@ -74,12 +87,18 @@ class Posts:
         """When the account last posted this text, if that post still stands."""
         return self._texts.get((account_id, stored(text)))
 
-    def between(self, account_id: str, above: int, below: int, now: float) -> list[Post]:
-        """The account's visible posts with ids strictly between two, oldest first."""
-        timeline = self._timelines.get(account_id, [])
-        ids = timeline[bisect_right(timeline, above) : bisect_left(timeline, below)]
-        return [post for post in map(self.by_id.__getitem__, ids) if post.visible_at <= now]
+    def between(self, account_id: str, span: Span) -> list[Post]:
+        """The account's visible posts, oldest first."""
+        return self._visible(self._timelines.get(account_id, []), span)
+
+    def mentions(self, account_id: str, span: Span) -> list[Post]:
+        """The visible posts that mention the account, oldest first."""
+        return self._visible(self._mentions.get(account_id, []), span)
 
     def newest(self, count: int) -> list[Post]:
         """The newest posts of all accounts, newest first, visible in timelines or not."""
         return list(islice(reversed(self.by_id.values()), count))
+
+    def _visible(self, ids: list[int], span: Span) -> list[Post]:
+        within = ids[bisect_right(ids, span.above) : bisect_left(ids, span.below)]
+        return [post for post in map(self.by_id.__getitem__, within) if post.visible_at <= span.now]

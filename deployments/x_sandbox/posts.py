@@ -7,7 +7,7 @@ from deployments.x_sandbox.drafts import BadDraft, Draft, draft
 from deployments.x_sandbox.faults import CHANCE
 from deployments.x_sandbox.post_reads import READ
 from deployments.x_sandbox.state import Sandbox
-from deployments.x_sandbox.texts import fits
+from deployments.x_sandbox.texts import fits, shown
 from deployments.x_sandbox.views import created
 
 WRITE = READ | {"tweet.write"}
@@ -41,6 +41,7 @@ def create(sandbox: Sandbox, call: Call) -> Answer:
             "visible_at": iso(now + lag),
             **call.trace(),
             **made.extras,
+            **_mentions(sandbox, account.id, made),
         },
     )
     return ok({"data": created(sandbox.posts.by_id[post_id], sandbox.settings.new_names)}, status=201)
@@ -57,6 +58,16 @@ def delete(sandbox: Sandbox, call: Call) -> Answer:
     call.x_post_id = call.path_id
     sandbox.record("delete", {"x_post_id": call.path_id, "accepted_at": iso(sandbox.clock.now()), **call.trace()})
     return ok({"data": {"deleted": True}})
+
+
+def _mentions(sandbox: Sandbox, account_id: str, made: Draft) -> dict[str, list[str]]:
+    """Who hears of a post: the accounts that it names, and the author of what it replies to."""
+    named = shown(made.text, 0).entities.get("mentions", []) if "@" in made.text or "＠" in made.text else []
+    accounts = [sandbox.accounts.find(mark["username"]) for mark in named]
+    parent = sandbox.posts.find(made.extras["in_reply_to"]) if "in_reply_to" in made.extras else None
+    ids = dict.fromkeys([account.id for account in accounts if account] + ([parent.account_id] if parent else []))
+    ids.pop(account_id, None)
+    return {"mentioned": list(ids)} if ids else {}
 
 
 def _refusal(sandbox: Sandbox, account_id: str, made: Draft, now: float) -> Answer | None:

@@ -10,6 +10,8 @@ from deployments.x_sandbox.answers import Answer, invalid
 from deployments.x_sandbox.clock import first_id, from_iso
 
 ID = re.compile(r"[0-9]{1,19}")
+USERNAME = re.compile(r"[A-Za-z0-9_]{1,15}")
+VALUES_MAX = 100
 POST_FIELDS = frozenset(
     "article article_title attachments author_id card_uri community_id context_annotations conversation_id created_at "
     "display_text_range edit_controls edit_history_post_ids edit_history_tweet_ids entities geo id in_reply_to_user_id "
@@ -84,6 +86,21 @@ class Query:
         self.known |= OTHER_FIELDS
         return frozenset().union(*(self.names(parameter, among) for parameter in parameters))
 
+    def values_of(self, parameter: str, pattern: re.Pattern[str]) -> list[str]:
+        """The 1 to 100 comma separated values that a lookup cannot do without, each once."""
+        self.known.add(parameter)
+        values = list(dict.fromkeys(self.values.get(parameter, "").split(",")))
+        if len(values) > VALUES_MAX or not all(map(pattern.fullmatch, values)):
+            message = f"The `{parameter}` query parameter needs 1 to {VALUES_MAX} values of ^{pattern.pattern}$"
+            self.wrong.append(({parameter: values}, message))
+        return values
+
+    def in_path(self, parameter: str, value: str, pattern: re.Pattern[str]) -> None:
+        """Check the part of the path that names what is asked for."""
+        if not pattern.fullmatch(value):
+            message = f"The `{parameter}` query parameter value [{value}] is not valid"
+            self.wrong.append(({parameter: [value]}, message))
+
     def whole(self, parameter: str, default: int, least: int, most: int) -> int:
         """A number within bounds."""
         self.known.add(parameter)
@@ -135,10 +152,10 @@ class Query:
             self._refuse("pagination_token", f"The `pagination_token` query parameter value [{text}] is not valid")
             return None
 
-    def check(self, *also_known: str) -> None:
+    def check(self) -> None:
         """Raise BadQuery if anything asked for is unknown or was read and found wrong."""
-        for parameter in self.values.keys() - self.known - set(also_known):
-            known = ",".join(sorted(self.known | set(also_known)))
+        for parameter in self.values.keys() - self.known:
+            known = ",".join(sorted(self.known))
             self._refuse(parameter, f"The query parameter [{parameter}] is not one of [{known}]")
         if self.wrong:
             raise BadQuery(invalid(self.wrong, self.new_names))

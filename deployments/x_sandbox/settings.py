@@ -23,9 +23,15 @@ Span = Annotated[tuple[NotNegative, NotNegative], BeforeValidator(_pair), AfterV
 EndpointName = Literal[
     "POST /2/tweets",
     "GET /2/tweets",
+    "GET /2/tweets/{id}",
     "DELETE /2/tweets/{id}",
     "GET /2/users/me",
+    "GET /2/users",
+    "GET /2/users/by",
+    "GET /2/users/{id}",
+    "GET /2/users/by/username/{username}",
     "GET /2/users/{id}/tweets",
+    "GET /2/users/{id}/mentions",
     "POST /2/oauth2/token",
     "POST /2/oauth2/revoke",
 ]
@@ -47,8 +53,14 @@ X_LIMITS: dict[EndpointName, Limit] = {
     "POST /2/tweets": Limit(user_15_minutes=100, user_24_hours=10_000, app_24_hours=10_000),
     "DELETE /2/tweets/{id}": Limit(user_15_minutes=50),
     "GET /2/tweets": Limit(user_15_minutes=5_000),
+    "GET /2/tweets/{id}": Limit(user_15_minutes=900),
     "GET /2/users/me": Limit(user_15_minutes=75),
+    "GET /2/users": Limit(user_15_minutes=900),
+    "GET /2/users/by": Limit(user_15_minutes=900),
+    "GET /2/users/{id}": Limit(user_15_minutes=900),
+    "GET /2/users/by/username/{username}": Limit(user_15_minutes=900),
     "GET /2/users/{id}/tweets": Limit(user_15_minutes=900),
+    "GET /2/users/{id}/mentions": Limit(user_15_minutes=300),
 }
 
 

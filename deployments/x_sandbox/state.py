@@ -46,12 +46,14 @@ class Sandbox:
         """The account of this username, made or changed to match what is said of it."""
         before = self.accounts.find(username)
         now = self.clock.now()
-        wanted = {
+        wanted: dict[str, Any] = {
             "account_id": before.id if before else str(self.ids.make(now)),
             "username": before.username if before else username,
             "name": name or (before.name if before else username),
             "description": before.description if before else "",
             "created_at": iso(before.created_at if before else now),
+            "protected": before.protected if before else False,
+            "suspended": before.suspended if before else False,
         } | {field: value for field, value in profile.items() if value is not None}
         self.record("account", wanted)
         return self.accounts.by_id[wanted["account_id"]]

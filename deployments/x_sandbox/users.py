@@ -1,20 +1,24 @@
-"""The endpoint on the account behind a token."""
+"""The endpoints on accounts: the one behind a token, and others by id and by username."""
 
-from deployments.x_sandbox.answers import Answer, ok
+from collections.abc import Callable
+from typing import Any
+
+from deployments.x_sandbox.accounts import Account
+from deployments.x_sandbox.answers import Answer, missing, ok, suspended
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.post_reads import READ
-from deployments.x_sandbox.queries import POST_FIELDS, USER_EXPANSIONS, USER_FIELDS, BadQuery, Query
+from deployments.x_sandbox.queries import ID, POST_FIELDS, USER_EXPANSIONS, USER_FIELDS, USERNAME, BadQuery, Query
 from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.views import user_view
+
+Find = Callable[[str], Account | None]
 
 
 def me(_: Sandbox, call: Call) -> Answer:
     """Whose token this is."""
     _access, account = call.caller
     query = Query.of(call.query)
-    fields = query.fields("user.fields", among=USER_FIELDS)
-    query.fields("tweet.fields", "post.fields", among=POST_FIELDS)
-    query.names("expansions", USER_EXPANSIONS)
+    fields = _fields(query)
     try:
         query.check()
     except BadQuery as bad:
@@ -22,4 +26,76 @@ def me(_: Sandbox, call: Call) -> Answer:
     return ok({"data": user_view(account, fields)})
 
 
-ENDPOINTS = [Endpoint("GET /2/users/me", me, READ)]
+def by_ids(sandbox: Sandbox, call: Call) -> Answer:
+    """Up to 100 accounts by id; data and errors may stand side by side."""
+    query = Query.of(call.query)
+    return _many(sandbox, query, "ids", query.values_of("ids", ID), sandbox.accounts.by_id.get)
+
+
+def by_usernames(sandbox: Sandbox, call: Call) -> Answer:
+    """Up to 100 accounts by username; data and errors may stand side by side."""
+    query = Query.of(call.query)
+    return _many(sandbox, query, "usernames", query.values_of("usernames", USERNAME), sandbox.accounts.find)
+
+
+def by_id(sandbox: Sandbox, call: Call) -> Answer:
+    """One account by id."""
+    query = Query.of(call.query)
+    query.in_path("id", call.path_id, ID)
+    return _one(sandbox, query, "id", call.path_id, sandbox.accounts.by_id.get)
+
+
+def by_username(sandbox: Sandbox, call: Call) -> Answer:
+    """One account by username."""
+    query = Query.of(call.query)
+    query.in_path("username", call.path_id, USERNAME)
+    return _one(sandbox, query, "username", call.path_id, sandbox.accounts.find)
+
+
+def _fields(query: Query) -> frozenset[str]:
+    query.fields("tweet.fields", "post.fields", among=POST_FIELDS)
+    query.names("expansions", USER_EXPANSIONS)
+    return query.fields("user.fields", among=USER_FIELDS)
+
+
+def _unknown(value: str, parameter: str, new_names: bool) -> dict[str, Any]:
+    return missing(value, parameter, new_names, kind="user")
+
+
+def _many(sandbox: Sandbox, query: Query, parameter: str, values: list[str], find: Find) -> Answer:
+    fields, new_names = _fields(query), query.new_names or sandbox.settings.new_names
+    try:
+        query.check()
+    except BadQuery as bad:
+        return bad.answer
+    found = {value: find(value) for value in values}
+    parts: dict[str, list[dict[str, Any]]] = {
+        "data": [user_view(account, fields) for account in found.values() if account and not account.suspended],
+        "errors": [
+            (suspended if account else _unknown)(value, parameter, new_names)
+            for value, account in found.items()
+            if account is None or account.suspended
+        ],
+    }
+    return ok({name: part for name, part in parts.items() if part})
+
+
+def _one(sandbox: Sandbox, query: Query, parameter: str, value: str, find: Find) -> Answer:
+    fields, new_names = _fields(query), query.new_names or sandbox.settings.new_names
+    try:
+        query.check()
+    except BadQuery as bad:
+        return bad.answer
+    account = find(value)
+    if account and not account.suspended:
+        return ok({"data": user_view(account, fields)})
+    return ok({"errors": [(suspended if account else _unknown)(value, parameter, new_names)]})
+
+
+ENDPOINTS = [
+    Endpoint("GET /2/users/me", me, READ),
+    Endpoint("GET /2/users", by_ids, READ),
+    Endpoint("GET /2/users/by", by_usernames, READ),
+    Endpoint("GET /2/users/{id}", by_id, READ),
+    Endpoint("GET /2/users/by/username/{username}", by_username, READ),
+]

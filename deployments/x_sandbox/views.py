@@ -59,7 +59,7 @@ def user_view(account: Account, fields: frozenset[str]) -> dict[str, Any]:
         "username": account.username,
         "description": account.description,
         "created_at": x_time(account.created_at),
-        "protected": False,
+        "protected": account.protected,
         "verified": False,
     }
     return {name: value for name, value in known.items() if name in fields | {"id", "name", "username"}}

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.x_sandbox_process import XSandboxProcess
+from tests.x_sandbox_process import Caller, XSandboxProcess
 
 TOO_MUCH = {"user_15_minutes": 100_000, "user_24_hours": 100_000, "app_24_hours": 100_000}
 
@@ -23,28 +23,6 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[XSandboxProces
 def sandbox(process: XSandboxProcess) -> XSandboxProcess:
     process.reset()
     return process
-
-
-class Caller:
-    """An account that speaks X's API."""
-
-    def __init__(self, sandbox: XSandboxProcess, username: str, **how: Any) -> None:
-        token = sandbox.tokens(username, **how)[0]
-        self.id: str = token["account_id"]
-        self.token: str = token["access_token"]
-        self.http = httpx.Client(
-            base_url=sandbox.url, headers={"Authorization": f"Bearer {self.token}"}, trust_env=False
-        )
-
-    def post(self, text: str, **more: Any) -> httpx.Response:
-        return self.http.post("/2/tweets", json={"text": text, **more})
-
-    def posted(self, text: str, **more: Any) -> str:
-        return str(self.post(text, **more).raise_for_status().json()["data"]["id"])
-
-    def timeline(self, **query: Any) -> dict[str, Any]:
-        answer = self.http.get(f"/2/users/{self.id}/tweets", params=query)
-        return dict(answer.raise_for_status().json())
 
 
 def texts(page: dict[str, Any]) -> list[str]:
