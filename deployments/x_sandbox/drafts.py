@@ -9,10 +9,15 @@ from deployments.x_sandbox.queries import ID
 
 REPLY_SETTINGS = ("following", "mentionedUsers", "subscribers", "verified")
 NOT_OFFERED = frozenset(
-    "card_uri community_id direct_message_deep_link edit_options for_super_followers_only geo media nullcast poll "
+    "card_uri community_id direct_message_deep_link edit_options for_super_followers_only geo media nullcast "
     "share_with_followers".split()
 )
 """Parts of X's schema that this X does not play yet; taking them silently would be a lie."""
+
+POLL_OPTIONS_LEAST, POLL_OPTIONS_MOST, POLL_OPTION_LENGTH_MAX = 2, 4, 25
+POLL_MINUTES_LEAST, POLL_MINUTES_MOST = 5, 10_080
+ALONE = {"poll": "poll", "quoted": "quote_tweet_id"}
+"""Parts of which a post has at most one."""
 
 Messages = list[tuple[dict[str, list[str]], str]]
 
@@ -44,6 +49,8 @@ def draft(body: bytes, content_type: str) -> Draft:
         raise BadDraft([({}, "$: must be an object")])
     made = Draft("", {})
     wrong = [message for name, value in whole.items() if (message := _PARTS.get(name, _strange)(made, name, value))]
+    if len(both := sorted(ALONE[name] for name in made.extras.keys() & ALONE.keys())) > 1:
+        wrong.append(f"$: {' and '.join(both)} exclude each other")
     if wrong:
         raise BadDraft([({}, message) for message in wrong])
     return made
@@ -93,6 +100,48 @@ def _reply(made: Draft, name: str, value: Any) -> str | None:
     return _id(made, "in_reply_to", f"$.{name}.in_reply_to_tweet_id", parent)
 
 
+def _poll(made: Draft, name: str, value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return f"$.{name}: {_type_name(value)} found, object expected"
+    for strange in value.keys() - {"options", "duration_minutes", "reply_settings"}:
+        return _strange(made, f"{name}.{strange}", None)
+    for missing in ("options", "duration_minutes"):
+        if missing not in value:
+            return f"$.{name}.{missing}: is missing but it is required"
+    options, minutes = value["options"], value["duration_minutes"]
+    if wrong := _wrong_options(options) or _wrong_minutes(minutes):
+        return f"$.{name}.{wrong}"
+    made.extras[name] = {"options": options, "duration_minutes": minutes}
+    return None
+
+
+def _wrong_options(options: Any) -> str | None:
+    if not isinstance(options, list):
+        return f"options: {_type_name(options)} found, array expected"
+    if len(options) < POLL_OPTIONS_LEAST:
+        return f"options: there must be a minimum of {POLL_OPTIONS_LEAST} items in the array"
+    if len(options) > POLL_OPTIONS_MOST:
+        return f"options: there must be a maximum of {POLL_OPTIONS_MOST} items in the array"
+    for at, option in enumerate(options):
+        if not isinstance(option, str):
+            return f"options[{at}]: {_type_name(option)} found, string expected"
+        if not option.strip():
+            return f"options[{at}]: must be at least 1 characters long"
+        if len(option) > POLL_OPTION_LENGTH_MAX:
+            return f"options[{at}]: may only be {POLL_OPTION_LENGTH_MAX} characters long"
+    return None
+
+
+def _wrong_minutes(minutes: Any) -> str | None:
+    if not isinstance(minutes, int) or isinstance(minutes, bool):
+        return f"duration_minutes: {_type_name(minutes)} found, integer expected"
+    if minutes < POLL_MINUTES_LEAST:
+        return f"duration_minutes: must have a minimum value of {POLL_MINUTES_LEAST}"
+    if minutes > POLL_MINUTES_MOST:
+        return f"duration_minutes: must have a maximum value of {POLL_MINUTES_MOST}"
+    return None
+
+
 def _id(made: Draft, name: str, where: str, value: Any) -> str | None:
     if not isinstance(value, str):
         return f"{where}: {_type_name(value)} found, string expected"
@@ -112,6 +161,7 @@ _PARTS: dict[str, Callable[[Draft, str, Any], str | None]] = {
     "reply": _reply,
     "quote_tweet_id": _quote,
     "quote_post_id": _quote,
+    "poll": _poll,
     "reply_settings": _reply_settings,
     "made_with_ai": _flag,
     "paid_partnership": _flag,

@@ -7,14 +7,15 @@ from typing import Any
 from deployments.x_sandbox.accounts import Account
 from deployments.x_sandbox.answers import missing, not_for_you
 from deployments.x_sandbox.post_store import Post
-from deployments.x_sandbox.queries import POST_EXPANSIONS, POST_FIELDS, USER_FIELDS, Query
+from deployments.x_sandbox.queries import POLL_FIELDS, POST_EXPANSIONS, POST_FIELDS, USER_FIELDS, Query
 from deployments.x_sandbox.state import Sandbox
-from deployments.x_sandbox.views import post_view, user_view
+from deployments.x_sandbox.views import poll_view, post_view, user_view
 
 SHOWN_BY_EXPANSION = {
     "referenced_posts": "referenced_tweets",
     "referenced_tweets.id": "referenced_tweets",
     "referenced_tweets.id.author_id": "referenced_tweets",
+    "attachments.poll_ids": "attachments",
     "author_id": "author_id",
     "in_reply_to_user_id": "in_reply_to_user_id",
     "entities.mentions.username": "entities",
@@ -30,6 +31,7 @@ class Wanted:
 
     fields: frozenset[str]
     user_fields: frozenset[str]
+    poll_fields: frozenset[str]
     expansions: frozenset[str]
     new_names: bool
     viewer_id: str | None
@@ -42,6 +44,7 @@ class Wanted:
         return cls(
             fields=query.fields("tweet.fields", "post.fields", among=POST_FIELDS) | shown,
             user_fields=query.fields("user.fields", among=USER_FIELDS),
+            poll_fields=query.fields("poll.fields", among=POLL_FIELDS),
             expansions=expansions,
             new_names=query.new_names or new_names,
             viewer_id=viewer.id if viewer else None,
@@ -92,8 +95,14 @@ def _includes(sandbox: Sandbox, posts: list[Post], referenced: list[Post], wante
         "posts" if wanted.new_names else "tweets": [
             post_view(post, sandbox.posts, wanted.fields, wanted.new_names) for post in referenced
         ],
+        "polls": _polls(sandbox, posts, wanted) if "attachments.poll_ids" in wanted.expansions else [],
     }
     return {name: part for name, part in includes.items() if part}
+
+
+def _polls(sandbox: Sandbox, posts: list[Post], wanted: Wanted) -> list[dict[str, Any]]:
+    now = sandbox.clock.now()
+    return [poll_view(post, wanted.poll_fields, now) for post in posts if "poll" in post.extras]
 
 
 def _user_ids(sandbox: Sandbox, posts: list[Post], referenced: list[Post], wanted: Wanted) -> Iterable[str]:

@@ -67,6 +67,7 @@ def _posts(sandbox: Sandbox) -> str:
         account = sandbox.accounts.by_id[post.account_id]
         hidden = "" if post.visible_at <= now else " · not on the timeline yet"
         kind = " · reply" if "in_reply_to" in post.extras else " · quote" if "quoted" in post.extras else ""
+        kind += " · poll" if "poll" in post.extras else ""
         cards.append(
             f'<article class="card"><strong>{escape(account.name)}</strong> '
             f"<small>@{escape(account.username)} · {iso(made_at(post.id))[:19].replace('T', ' ')} UTC{kind}{hidden}"

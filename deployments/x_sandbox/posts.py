@@ -6,6 +6,7 @@ from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.drafts import BadDraft, Draft, draft
 from deployments.x_sandbox.faults import CHANCE
 from deployments.x_sandbox.post_reads import READ
+from deployments.x_sandbox.post_store import Post
 from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.texts import fits, shown
 from deployments.x_sandbox.views import created
@@ -28,6 +29,8 @@ def create(sandbox: Sandbox, call: Call) -> Answer:
     now = sandbox.clock.now()
     if refusal := _refusal(sandbox, account.id, made, now):
         return refusal
+    if poll := made.extras.get("poll"):
+        poll["id"] = str(sandbox.ids.make(now))
     lowest, highest = sandbox.settings.visibility_lag_seconds
     lag = lowest if lowest == highest else CHANCE.uniform(lowest, highest)
     post_id = sandbox.ids.make(now)
@@ -76,16 +79,32 @@ def _refusal(sandbox: Sandbox, account_id: str, made: Draft, now: float) -> Answ
         return invalid([({}, "$.text: must be at least 1 characters long")], new_names)
     if not fits(made.text):
         return invalid([({}, TOO_LONG)], new_names)
-    if "in_reply_to" in made.extras and sandbox.posts.find(made.extras["in_reply_to"]) is None:
-        detail = "You attempted to reply to a Tweet that is deleted or not visible to you."
-        return problem(403, "Forbidden", detail)
-    if "quoted" in made.extras and sandbox.posts.find(made.extras["quoted"]) is None:
+    if "in_reply_to" in made.extras:
+        parent = _visible(sandbox, made.extras["in_reply_to"], account_id)
+        if parent is None:
+            detail = "You attempted to reply to a Tweet that is deleted or not visible to you."
+            return problem(403, "Forbidden", detail)
+        if sandbox.settings.reply_gate and not _summoned(sandbox, account_id, parent):
+            return PROBLEMS["reply-gate"]
+    if "quoted" in made.extras and _visible(sandbox, made.extras["quoted"], account_id) is None:
         return invalid([({}, "$.quote_tweet_id: the Tweet is deleted or not visible to you.")], new_names)
     if sandbox.settings.duplicate_refusal:
         before = sandbox.posts.posted_at(account_id, made.text)
         if before is not None and now - before < sandbox.settings.duplicate_window_seconds:
             return PROBLEMS["duplicate"]
     return None
+
+
+def _visible(sandbox: Sandbox, post_id: str, viewer_id: str) -> Post | None:
+    post = sandbox.posts.find(post_id)
+    return post if post and sandbox.accounts.by_id[post.account_id].shows_posts_to(viewer_id) else None
+
+
+def _summoned(sandbox: Sandbox, account_id: str, parent: Post) -> bool:
+    """Whether the author of the parent turned to the account first: a thread of one's own always may go on."""
+    quoted = sandbox.posts.find(parent.extras["quoted"]) if "quoted" in parent.extras else None
+    turned_to = {parent.account_id, *parent.extras.get("mentioned", ()), *([quoted.account_id] if quoted else ())}
+    return account_id in turned_to
 
 
 ENDPOINTS = [

@@ -36,7 +36,8 @@ USER_FIELDS = frozenset(
     "profile_image_url protected public_metrics receives_your_dm subscribes_to_you subscription subscription_type url "
     "username verified verified_followers_count verified_type withheld".split()
 )
-OTHER_FIELDS = frozenset({"media.fields", "poll.fields", "place.fields"})
+POLL_FIELDS = frozenset({"duration_minutes", "end_datetime", "id", "options", "voting_status"})
+OTHER_FIELDS = frozenset({"media.fields", "place.fields"})
 """Accepted and without effect until this X has such things."""
 
 

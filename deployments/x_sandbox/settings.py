@@ -72,6 +72,7 @@ class Settings(BaseModel):
     latency_ms: Span = Field((0, 0), description="What every X endpoint takes before it decides, in milliseconds.")
     duplicate_refusal: bool = Field(True, description="Refuse a text that the account posted within the window.")
     duplicate_window_seconds: float = Field(86_400, ge=0, description="How long a text counts as a duplicate.")
+    reply_gate: bool = Field(True, description="Refuse replies to those who neither named nor quoted the caller.")
     visibility_lag_seconds: Span = Field((0, 0), description="Until an accepted post shows in its timeline.")
     code_seconds: float = Field(30, gt=0, description="Life of an authorization code.")
     access_token_seconds: float = Field(7_200, gt=0, description="Life of an access token.")

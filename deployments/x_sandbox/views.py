@@ -34,6 +34,7 @@ def post_view(post: Post, posts: Posts, fields: frozenset[str], new_names: bool)
         "author_id": post.account_id,
         "created_at": x_time(made),
         "conversation_id": str(post.conversation_id),
+        "attachments": _attachments(post),
         "in_reply_to_user_id": parent.account_id if parent else None,
         "referenced_tweets": references or None,
         "reply_settings": post.extras.get("reply_settings", "everyone"),
@@ -49,6 +50,26 @@ def post_view(post: Post, posts: Posts, fields: frozenset[str], new_names: bool)
     }
     view = {name: value for name, value in known.items() if name in wanted and value is not None}
     return {NEW_NAMES.get(name, name): value for name, value in view.items()} if new_names else view
+
+
+def _attachments(post: Post) -> dict[str, list[str]] | None:
+    return {"poll_ids": [post.extras["poll"]["id"]]} if "poll" in post.extras else None
+
+
+def poll_view(post: Post, fields: frozenset[str], now: float) -> dict[str, Any]:
+    """The poll of a post that has one; nobody votes on this X."""
+    poll = post.extras["poll"]
+    ends_at = made_at(post.id) + 60 * poll["duration_minutes"]
+    known = {
+        "id": poll["id"],
+        "options": [
+            {"position": position, "label": label, "votes": 0} for position, label in enumerate(poll["options"], 1)
+        ],
+        "duration_minutes": poll["duration_minutes"],
+        "end_datetime": x_time(ends_at),
+        "voting_status": "open" if now < ends_at else "closed",
+    }
+    return {name: value for name, value in known.items() if name in fields | {"id", "options"}}
 
 
 def user_view(account: Account, fields: frozenset[str]) -> dict[str, Any]:

@@ -68,7 +68,19 @@ def test_the_id_carries_the_instant_of_acceptance(sandbox: XSandboxProcess) -> N
         ({"text": "a", "reply_settings": "nobody"}, "enumeration"),
         ({"text": "a", "reply": {}}, "required"),
         ({"text": "a", "quote_tweet_id": "first"}, "regex pattern"),
-        ({"text": "a", "poll": {"options": ["a", "b"]}}, "not offered"),
+        ({"text": "a", "geo": {"place_id": "a"}}, "not offered"),
+        ({"text": "a", "poll": {"options": ["a", "b"]}}, "duration_minutes: is missing"),
+        ({"text": "a", "poll": {"options": ["a"], "duration_minutes": 5}}, "minimum of 2 items"),
+        ({"text": "a", "poll": {"options": list("abcde"), "duration_minutes": 5}}, "maximum of 4 items"),
+        ({"text": "a", "poll": {"options": ["a", "b" * 26], "duration_minutes": 5}}, r"options\[1\]: may only be 25"),
+        ({"text": "a", "poll": {"options": ["a", ""], "duration_minutes": 5}}, "at least 1"),
+        ({"text": "a", "poll": {"options": ["a", "b"], "duration_minutes": 4}}, "minimum value of 5"),
+        ({"text": "a", "poll": {"options": ["a", "b"], "duration_minutes": 10_081}}, "maximum value of 10080"),
+        ({"text": "a", "poll": {"options": ["a", "b"], "duration_minutes": True}}, "integer expected"),
+        (
+            {"text": "a", "quote_tweet_id": "1", "poll": {"options": ["a", "b"], "duration_minutes": 5}},
+            "poll and quote_tweet_id exclude each other",
+        ),
     ],
 )
 def test_a_body_that_does_not_fit_is_refused(sandbox: XSandboxProcess, body: dict[str, Any], word: str) -> None:
@@ -157,7 +169,7 @@ def test_a_post_shows_on_the_timeline_only_after_its_lag(sandbox: XSandboxProces
 
 def test_replies_and_quotes_name_what_they_refer_to(sandbox: XSandboxProcess) -> None:
     alice, bob = Caller(sandbox, "alice"), Caller(sandbox, "bob")
-    root = alice.posted("root")
+    root = alice.posted("root for @bob")
     reply = bob.posted("reply", reply={"in_reply_to_tweet_id": root})
     bob.posted("deeper", reply={"in_reply_to_post_id": reply})
     bob.posted("quote", quote_post_id=root, reply_settings="following")
@@ -199,6 +211,36 @@ def test_an_expansion_alone_shows_its_field_and_brings_what_it_names(sandbox: XS
     assert gone["data"][0]["referenced_posts"] == [{"type": "replied_to", "id": root}]
     assert (gone["errors"][0]["parameter"], gone["errors"][0]["resource_id"]) == ("referenced_posts", root)
     assert "includes" not in gone
+
+
+def test_a_reply_needs_to_be_summoned(sandbox: XSandboxProcess) -> None:
+    alice, bob = Caller(sandbox, "alice"), Caller(sandbox, "bob")
+    root = alice.posted("not for you")
+    refused = bob.post("but", reply={"in_reply_to_tweet_id": root})
+    assert (refused.status_code, "have not been mentioned" in refused.json()["detail"]) == (403, True)
+    assert alice.post("thread", reply={"in_reply_to_tweet_id": root}).status_code == 201
+    named = alice.posted("well, @BOB?")
+    answer = bob.posted("here", reply={"in_reply_to_tweet_id": named})
+    assert alice.post("thanks", reply={"in_reply_to_tweet_id": answer}).status_code == 201
+    quote = alice.posted("look", quote_tweet_id=answer)
+    assert bob.post("seen", reply={"in_reply_to_tweet_id": quote}).status_code == 201
+    sandbox.settings(reply_gate=False)
+    assert bob.post("but", reply={"in_reply_to_tweet_id": root}).status_code == 201
+
+
+def test_a_poll_is_open_until_its_time_is_over(sandbox: XSandboxProcess) -> None:
+    alice = Caller(sandbox, "alice")
+    alice.posted("Which?", poll={"options": ["Rain", "Wind"], "duration_minutes": 5})
+    query = {"expansions": "attachments.poll_ids", "poll.fields": "voting_status,duration_minutes,end_datetime"}
+    page = alice.timeline(**query)
+    (poll,) = page["includes"]["polls"]
+    assert page["data"][0]["attachments"] == {"poll_ids": [poll["id"]]}
+    assert [(option["position"], option["label"]) for option in poll["options"]] == [(1, "Rain"), (2, "Wind")]
+    assert (poll["voting_status"], poll["duration_minutes"]) == ("open", 5)
+    sandbox.settings(clock_offset_seconds=301)
+    assert alice.timeline(**query)["includes"]["polls"][0]["voting_status"] == "closed"
+    assert alice.http.get("/2/users/me?poll.fields=id").status_code == 400
+    assert alice.http.get(f"/2/users/{alice.id}/tweets?poll.fields=colour").status_code == 400
 
 
 def test_disclosures_are_kept(sandbox: XSandboxProcess) -> None:

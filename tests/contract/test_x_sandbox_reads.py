@@ -109,7 +109,7 @@ def test_a_suspended_account_may_do_nothing_until_it_is_back(sandbox: XSandboxPr
 
 def test_mentions_are_the_posts_that_name_an_account_or_reply_to_it(sandbox: XSandboxProcess, alice: Caller) -> None:
     bob = Caller(sandbox, "bob")
-    root = alice.posted("I am @alice")
+    root = alice.posted("I am @alice, not @bob")
     named = bob.posted("hello @Alice and @nobody")
     reply = bob.posted("indeed", reply={"in_reply_to_tweet_id": root})
     bob.posted("mail alice@example.com about alice")
