@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from deployments.x_sandbox import oauth, post_reads, posts, users
+from deployments.x_sandbox import media, oauth, post_reads, posts, users
 from deployments.x_sandbox.answers import PROBLEMS, Answer, Headers, problem, too_many_requests, unauthorized
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.clock import iso
@@ -31,7 +31,7 @@ class Application:
         self._pages = pages
         self._endpoints: dict[str, Endpoint] = {
             HOLE.sub("{}", each.name): each
-            for each in [*posts.ENDPOINTS, *post_reads.ENDPOINTS, *users.ENDPOINTS, *oauth.ENDPOINTS]
+            for each in [*posts.ENDPOINTS, *post_reads.ENDPOINTS, *users.ENDPOINTS, *media.ENDPOINTS, *oauth.ENDPOINTS]
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,14 +9,16 @@ from deployments.x_sandbox.queries import ID
 
 REPLY_SETTINGS = ("following", "mentionedUsers", "subscribers", "verified")
 NOT_OFFERED = frozenset(
-    "card_uri community_id direct_message_deep_link edit_options for_super_followers_only geo media nullcast "
+    "card_uri community_id direct_message_deep_link edit_options for_super_followers_only geo nullcast "
     "share_with_followers".split()
 )
-"""Parts of X's schema that this X does not play yet; taking them silently would be a lie."""
+NOT_OFFERED_MEDIA = frozenset("call_to_actions description embeddable preview_media_id tagged_user_ids title".split())
+"""Parts of X's schema that this X does not play; taking them silently would be a lie."""
 
 POLL_OPTIONS_LEAST, POLL_OPTIONS_MOST, POLL_OPTION_LENGTH_MAX = 2, 4, 25
 POLL_MINUTES_LEAST, POLL_MINUTES_MOST = 5, 10_080
-ALONE = {"poll": "poll", "quoted": "quote_tweet_id"}
+MEDIA_MOST = 4
+ALONE = {"media_ids": "media", "poll": "poll", "quoted": "quote_tweet_id"}
 """Parts of which a post has at most one."""
 
 Messages = list[tuple[dict[str, list[str]], str]]
@@ -142,6 +144,24 @@ def _wrong_minutes(minutes: Any) -> str | None:
     return None
 
 
+def _media(made: Draft, name: str, value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return f"$.{name}: {_type_name(value)} found, object expected"
+    for strange in value.keys() - {"media_ids"}:
+        if strange in NOT_OFFERED_MEDIA:
+            return f"$.{name}.{strange}: is not offered by this sandbox"
+        return _strange(made, f"{name}.{strange}", None)
+    ids = value.get("media_ids")
+    if not isinstance(ids, list):
+        return f"$.{name}.media_ids: {_type_name(ids)} found, array expected"
+    if not 1 <= len(ids) <= MEDIA_MOST:
+        return f"$.{name}.media_ids: there must be 1 to {MEDIA_MOST} items in the array"
+    if not all(isinstance(each, str) and ID.fullmatch(each) for each in ids):
+        return f"$.{name}.media_ids: does not match the regex pattern ^[0-9]{{1,19}}$"
+    made.extras["media_ids"] = ids
+    return None
+
+
 def _id(made: Draft, name: str, where: str, value: Any) -> str | None:
     if not isinstance(value, str):
         return f"{where}: {_type_name(value)} found, string expected"
@@ -161,6 +181,7 @@ _PARTS: dict[str, Callable[[Draft, str, Any], str | None]] = {
     "reply": _reply,
     "quote_tweet_id": _quote,
     "quote_post_id": _quote,
+    "media": _media,
     "poll": _poll,
     "reply_settings": _reply_settings,
     "made_with_ai": _flag,

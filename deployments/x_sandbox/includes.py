@@ -7,14 +7,15 @@ from typing import Any
 from deployments.x_sandbox.accounts import Account
 from deployments.x_sandbox.answers import missing, not_for_you
 from deployments.x_sandbox.post_store import Post
-from deployments.x_sandbox.queries import POLL_FIELDS, POST_EXPANSIONS, POST_FIELDS, USER_FIELDS, Query
+from deployments.x_sandbox.queries import MEDIA_FIELDS, POLL_FIELDS, POST_EXPANSIONS, POST_FIELDS, USER_FIELDS, Query
 from deployments.x_sandbox.state import Sandbox
-from deployments.x_sandbox.views import poll_view, post_view, user_view
+from deployments.x_sandbox.views import media_view, poll_view, post_view, user_view
 
 SHOWN_BY_EXPANSION = {
     "referenced_posts": "referenced_tweets",
     "referenced_tweets.id": "referenced_tweets",
     "referenced_tweets.id.author_id": "referenced_tweets",
+    "attachments.media_keys": "attachments",
     "attachments.poll_ids": "attachments",
     "author_id": "author_id",
     "in_reply_to_user_id": "in_reply_to_user_id",
@@ -31,6 +32,7 @@ class Wanted:
 
     fields: frozenset[str]
     user_fields: frozenset[str]
+    media_fields: frozenset[str]
     poll_fields: frozenset[str]
     expansions: frozenset[str]
     new_names: bool
@@ -44,6 +46,7 @@ class Wanted:
         return cls(
             fields=query.fields("tweet.fields", "post.fields", among=POST_FIELDS) | shown,
             user_fields=query.fields("user.fields", among=USER_FIELDS),
+            media_fields=query.fields("media.fields", among=MEDIA_FIELDS),
             poll_fields=query.fields("poll.fields", among=POLL_FIELDS),
             expansions=expansions,
             new_names=query.new_names or new_names,
@@ -95,9 +98,15 @@ def _includes(sandbox: Sandbox, posts: list[Post], referenced: list[Post], wante
         "posts" if wanted.new_names else "tweets": [
             post_view(post, sandbox.posts, wanted.fields, wanted.new_names) for post in referenced
         ],
+        "media": _media(sandbox, posts, wanted) if "attachments.media_keys" in wanted.expansions else [],
         "polls": _polls(sandbox, posts, wanted) if "attachments.poll_ids" in wanted.expansions else [],
     }
     return {name: part for name, part in includes.items() if part}
+
+
+def _media(sandbox: Sandbox, posts: list[Post], wanted: Wanted) -> list[dict[str, Any]]:
+    keys = dict.fromkeys(key for post in posts for key in post.extras.get("media_keys", ()))
+    return [media_view(sandbox.media.of_key(key), wanted.media_fields) for key in keys]
 
 
 def _polls(sandbox: Sandbox, posts: list[Post], wanted: Wanted) -> list[dict[str, Any]]:

@@ -10,7 +10,16 @@ from deployments.x_sandbox.ledger import Entry
 from deployments.x_sandbox.queries import ID
 from deployments.x_sandbox.texts import Shown, shown, stored
 
-OPTIONAL = ("in_reply_to", "quoted", "mentioned", "poll", "reply_settings", "made_with_ai", "paid_partnership")
+OPTIONAL = (
+    "in_reply_to",
+    "quoted",
+    "mentioned",
+    "poll",
+    "media_keys",
+    "reply_settings",
+    "made_with_ai",
+    "paid_partnership",
+)
 
 
 @dataclass(slots=True)

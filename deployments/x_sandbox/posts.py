@@ -45,6 +45,7 @@ def create(sandbox: Sandbox, call: Call) -> Answer:
             **call.trace(),
             **made.extras,
             **_mentions(sandbox, account.id, made),
+            **_media_keys(sandbox, made),
         },
     )
     return ok({"data": created(sandbox.posts.by_id[post_id], sandbox.settings.new_names)}, status=201)
@@ -73,11 +74,30 @@ def _mentions(sandbox: Sandbox, account_id: str, made: Draft) -> dict[str, list[
     return {"mentioned": list(ids)} if ids else {}
 
 
+def _media_keys(sandbox: Sandbox, made: Draft) -> dict[str, list[str]]:
+    media_ids = made.extras.get("media_ids")
+    return {"media_keys": [sandbox.media.by_id[media_id].key for media_id in media_ids]} if media_ids else {}
+
+
+def _attachable(sandbox: Sandbox, account_id: str, media_ids: list[str], now: float) -> bool:
+    """Whether the account may post these: its own or lent to it, ready, and one GIF or video or else pictures alone."""
+    media = [sandbox.media.by_id.get(media_id) for media_id in media_ids]
+    ready = all(
+        each and account_id in each.owners and now < each.expires_at and each.state(now) == "succeeded"
+        for each in media
+    )
+    pictures = all(each and each.category == "tweet_image" for each in media)
+    return ready and len(set(media_ids)) == len(media_ids) and (pictures or len(media) == 1)
+
+
 def _refusal(sandbox: Sandbox, account_id: str, made: Draft, now: float) -> Answer | None:
     new_names = sandbox.settings.new_names
-    if not made.text.strip():
+    media_ids = made.extras.get("media_ids", [])
+    if media_ids and not _attachable(sandbox, account_id, media_ids, now):
+        return invalid([({"media.media_ids": media_ids}, "Your media IDs are invalid.")], new_names)
+    if not made.text.strip() and not media_ids:
         return invalid([({}, "$.text: must be at least 1 characters long")], new_names)
-    if not fits(made.text):
+    if made.text.strip() and not fits(made.text):
         return invalid([({}, TOO_LONG)], new_names)
     if "in_reply_to" in made.extras:
         parent = _visible(sandbox, made.extras["in_reply_to"], account_id)
@@ -88,7 +108,8 @@ def _refusal(sandbox: Sandbox, account_id: str, made: Draft, now: float) -> Answ
             return PROBLEMS["reply-gate"]
     if "quoted" in made.extras and _visible(sandbox, made.extras["quoted"], account_id) is None:
         return invalid([({}, "$.quote_tweet_id: the Tweet is deleted or not visible to you.")], new_names)
-    if sandbox.settings.duplicate_refusal:
+    # X appends a link to the media before it compares, so the same words with a picture are another text.
+    if sandbox.settings.duplicate_refusal and not media_ids:
         before = sandbox.posts.posted_at(account_id, made.text)
         if before is not None and now - before < sandbox.settings.duplicate_window_seconds:
             return PROBLEMS["duplicate"]

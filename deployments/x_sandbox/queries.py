@@ -36,8 +36,12 @@ USER_FIELDS = frozenset(
     "profile_image_url protected public_metrics receives_your_dm subscribes_to_you subscription subscription_type url "
     "username verified verified_followers_count verified_type withheld".split()
 )
+MEDIA_FIELDS = frozenset(
+    "alt_text duration_ms height media_key non_public_metrics organic_metrics preview_image_url promoted_metrics "
+    "public_metrics type url variants width".split()
+)
 POLL_FIELDS = frozenset({"duration_minutes", "end_datetime", "id", "options", "voting_status"})
-OTHER_FIELDS = frozenset({"media.fields", "place.fields"})
+OTHER_FIELDS = frozenset({"place.fields"})
 """Accepted and without effect until this X has such things."""
 
 

@@ -32,6 +32,11 @@ EndpointName = Literal[
     "GET /2/users/by/username/{username}",
     "GET /2/users/{id}/tweets",
     "GET /2/users/{id}/mentions",
+    "POST /2/media/upload/initialize",
+    "POST /2/media/upload/{id}/append",
+    "POST /2/media/upload/{id}/finalize",
+    "GET /2/media/upload",
+    "POST /2/media/metadata",
     "POST /2/oauth2/token",
     "POST /2/oauth2/revoke",
 ]
@@ -74,6 +79,7 @@ class Settings(BaseModel):
     duplicate_window_seconds: float = Field(86_400, ge=0, description="How long a text counts as a duplicate.")
     reply_gate: bool = Field(True, description="Refuse replies to those who neither named nor quoted the caller.")
     visibility_lag_seconds: Span = Field((0, 0), description="Until an accepted post shows in its timeline.")
+    media_processing_seconds: float = Field(2, ge=0, description="Until a finalized GIF or video can be posted.")
     code_seconds: float = Field(30, gt=0, description="Life of an authorization code.")
     access_token_seconds: float = Field(7_200, gt=0, description="Life of an access token.")
     new_names: bool = Field(False, description="Answer in X's newer names and problem types without being asked.")

@@ -11,6 +11,7 @@ from deployments.x_sandbox.clock import Clock, Snowflakes, from_iso, iso
 from deployments.x_sandbox.faults import Faults
 from deployments.x_sandbox.ledger import Entry, Ledger
 from deployments.x_sandbox.limits import Limits
+from deployments.x_sandbox.media_store import MediaStore
 from deployments.x_sandbox.post_store import Posts
 from deployments.x_sandbox.settings import EndpointName, Settings
 from deployments.x_sandbox.tokens import Tokens
@@ -69,6 +70,7 @@ class Sandbox:
 
     def _forget_posts(self) -> None:
         self.posts = Posts()
+        self.media = MediaStore()
         self.limits = Limits()
         self.faults.clear()
 
@@ -94,6 +96,10 @@ class Sandbox:
         self.ids.seen(int(entry["x_post_id"]))
         self.posts.apply_create(entry)
 
+    def _apply_media(self, entry: Entry) -> None:
+        self.ids.seen(int(entry["media_id"]))
+        self.media.apply(entry)
+
     _changes: dict[str, Callable[["Sandbox", Entry], None]] = {
         "settings": _apply_settings,
         "reset": _apply_reset,
@@ -102,6 +108,7 @@ class Sandbox:
         "consent": lambda self, entry: self.tokens.apply_consent(entry),
         "token": lambda self, entry: self.tokens.apply(entry),
         "create": _apply_create,
+        "media": _apply_media,
         "delete": lambda self, entry: self.posts.apply_delete(entry),
     }
 

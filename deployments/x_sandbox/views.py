@@ -4,6 +4,7 @@ from typing import Any
 
 from deployments.x_sandbox.accounts import Account
 from deployments.x_sandbox.clock import made_at, x_time
+from deployments.x_sandbox.media_store import SHOWN_TYPES, Media
 from deployments.x_sandbox.post_store import Post, Posts
 
 NEW_NAMES = {"edit_history_tweet_ids": "edit_history_post_ids", "referenced_tweets": "referenced_posts"}
@@ -53,7 +54,23 @@ def post_view(post: Post, posts: Posts, fields: frozenset[str], new_names: bool)
 
 
 def _attachments(post: Post) -> dict[str, list[str]] | None:
-    return {"poll_ids": [post.extras["poll"]["id"]]} if "poll" in post.extras else None
+    if "poll" in post.extras:
+        return {"poll_ids": [post.extras["poll"]["id"]]}
+    return {"media_keys": post.extras["media_keys"]} if "media_keys" in post.extras else None
+
+
+def media_view(media: Media, fields: frozenset[str]) -> dict[str, Any]:
+    """An upload as a post shows it; nothing lies under its addresses, for this X keeps no bytes."""
+    file = f"https://pbs.twimg.com/media/{media.key}"
+    known = {
+        "media_key": media.key,
+        "type": SHOWN_TYPES[media.category],
+        "url": file if media.category == "tweet_image" else None,
+        "preview_image_url": None if media.category == "tweet_image" else file,
+        "alt_text": media.alt_text,
+    }
+    wanted = fields | {"media_key", "type"}
+    return {name: value for name, value in known.items() if name in wanted and value is not None}
 
 
 def poll_view(post: Post, fields: frozenset[str], now: float) -> dict[str, Any]:
