@@ -2,22 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
-from blocks.x.calls import Call, Caller, Latch, Reply
-from blocks.x.errors import NoAnswer, XError, scrub
+from blocks.x.answers import Answer, ask
+from blocks.x.calls import Call, Caller, Latch
 from blocks.x.lanes import Lanes
-from blocks.x.limits import Limits
-from blocks.x.refusals import from_answer, problem_of, refusal
-from blocks.x.wire import CreatedPost, CreatePost, DeletedPost, Envelope, Meta, Page, Post, Problem, User
+from blocks.x.wire import CreatedPost, CreatePost, DeletedPost, Envelope, Page, Post, User
 
 T = TypeVar("T")
 
@@ -30,21 +27,6 @@ _USER_FIELDS = (
     "created_at,description,entities,location,name,profile_image_url,protected,public_metrics,url,username,"
     "verified,verified_type"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """What X gave. `errors` are the parts of a lookup it could not give; `meta` is the place of a page in its list.
-
-    `first_byte_at` is when the first byte of the request was handed over.
-    """
-
-    data: T
-    status: int
-    limits: Limits
-    first_byte_at: datetime
-    errors: tuple[Problem, ...] = ()
-    meta: Meta | None = None
 
 
 class XClient:
@@ -106,7 +88,7 @@ class XClient:
             content=post.model_dump_json(exclude_none=True).encode(),
             traceparent=traceparent,
         )
-        return await self._call(call, Envelope[CreatedPost], latch=latch, deadline_seconds=deadline_seconds)
+        return await ask(self.caller, call, Envelope[CreatedPost], latch=latch, deadline_seconds=deadline_seconds)
 
     async def delete_post(
         self, access_token: SecretStr, post_id: str, *, latch: Latch | None = None
@@ -114,7 +96,7 @@ class XClient:
         """Delete a post of the token's account; deleting it twice does no harm."""
         url = self.caller.url(f"/2/tweets/{quote(post_id, safe='')}")
         call = Call("DELETE", url, repeatable=True, authorization=_bearer(access_token))
-        return await self._call(call, Envelope[DeletedPost], latch=latch)
+        return await ask(self.caller, call, Envelope[DeletedPost], latch=latch)
 
     async def me(self, access_token: SecretStr) -> Answer[User]:
         """The account that the token belongs to."""
@@ -153,32 +135,7 @@ class XClient:
         self, path: str, params: Mapping[str, str], access_token: SecretStr, envelope: type[Envelope[T]]
     ) -> Answer[T]:
         url = self.caller.url(path, params)
-        return await self._call(Call("GET", url, repeatable=True, authorization=_bearer(access_token)), envelope)
-
-    async def _call(
-        self,
-        call: Call,
-        envelope: type[Envelope[T]],
-        *,
-        latch: Latch | None = None,
-        deadline_seconds: float | None = None,
-    ) -> Answer[T]:
-        reply = await self.caller.call(call, latch=latch, deadline_seconds=deadline_seconds)
-        if not 200 <= reply.status < 300:
-            raise from_answer(
-                reply.status,
-                reply.body,
-                headers=reply.headers,
-                first_byte_at=reply.first_byte_at,
-                repeatable=call.repeatable,
-                secrets=call.hidden(),
-            )
-        told = _opened(reply.body, envelope)
-        if told is None or told.data is None or (told.data == [] and told.errors):
-            raise _without_data(reply, call, told)
-        return Answer(
-            told.data, reply.status, Limits.of(reply.headers.raw), reply.first_byte_at, tuple(told.errors), told.meta
-        )
+        return await ask(self.caller, Call("GET", url, repeatable=True, authorization=_bearer(access_token)), envelope)
 
 
 def _bearer(access_token: SecretStr) -> SecretStr:
@@ -187,30 +144,3 @@ def _bearer(access_token: SecretStr) -> SecretStr:
 
 def _second(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _opened(body: bytes, envelope: type[Envelope[T]]) -> Envelope[T] | None:
-    # The content type is not asked: the body alone shows whether this is X's answer.
-    try:
-        return envelope.model_validate_json(body)
-    except ValidationError:
-        return None
-
-
-def _without_data(reply: Reply, call: Call, told: Envelope[T] | None) -> XError:
-    """A 2xx without what was asked for: errors alone refuse a read; a create may well have been carried out."""
-    limits = Limits.of(reply.headers.raw)
-    if told is not None and told.errors and call.repeatable:
-        first = told.errors[0]
-        problem, detail = problem_of(first.type, call.hidden()), scrub(first.detail or first.title or "", call.hidden())
-        return refusal(problem, detail)(
-            detail, problem=problem, status=reply.status, limits=limits, first_byte_at=reply.first_byte_at
-        )
-    return NoAnswer(
-        "X says it is done, but its answer cannot be read",
-        problem="unreadable-answer",
-        status=reply.status,
-        limits=limits,
-        first_byte_at=reply.first_byte_at,
-        retryable=call.repeatable,
-    )
