@@ -10,16 +10,18 @@ from blocks.x.calls import Call, Caller, Latch, Reply
 from blocks.x.errors import NoAnswer, XError, scrub
 from blocks.x.limits import Limits
 from blocks.x.refusals import from_answer, problem_of, refusal
-from blocks.x.wire import Envelope, Meta, Problem
+from blocks.x.wire import Envelope, Includes, Meta, Problem
 
 T = TypeVar("T")
+
+_NOTHING = Includes()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
     """What X gave. `errors` are the parts of a lookup it could not give; `meta` is the place of a page in its list.
 
-    `first_byte_at` is when the first byte of the request was handed over.
+    `includes` holds what the data refers to. `first_byte_at` is when the first byte of the request was handed over.
     """
 
     data: T
@@ -27,6 +29,7 @@ class Answer(Generic[T]):
     limits: Limits
     first_byte_at: datetime
     errors: tuple[Problem, ...] = ()
+    includes: Includes = _NOTHING
     meta: Meta | None = None
 
 
@@ -50,10 +53,17 @@ async def ask(
             secrets=call.hidden(),
         )
     told = _opened(reply.body, envelope)
-    if told is None or told.data is None or (told.data == [] and told.errors):
+    data = None if told is None else told.kept()
+    if told is None or data is None:
         raise _without_data(reply, call, told)
     return Answer(
-        told.data, reply.status, Limits.of(reply.headers.raw), reply.first_byte_at, tuple(told.errors), told.meta
+        data,
+        reply.status,
+        Limits.of(reply.headers.raw),
+        reply.first_byte_at,
+        tuple(told.errors),
+        told.includes or _NOTHING,
+        told.meta,
     )
 
 

@@ -1,11 +1,11 @@
 """The X API as this product uses it. It likes nothing, follows nobody and sends no direct messages."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -14,19 +14,24 @@ from pydantic import SecretStr
 from blocks.x.answers import Answer, ask
 from blocks.x.calls import Call, Caller, Latch
 from blocks.x.lanes import Lanes
-from blocks.x.wire import CreatedPost, CreatePost, DeletedPost, Envelope, Page, Post, User
+from blocks.x.wire import CreatedPost, CreatePost, DeletedPost, Envelope, Lookup, Page, Post, User
 
 T = TypeVar("T")
 
 _POST_FIELDS = (
     "attachments,conversation_id,created_at,entities,lang,note_post,possibly_sensitive,public_metrics,reply_settings"
 )
-# X gives references to other posts as an expansion, not as a field.
-_POST_EXPANSIONS = "referenced_posts"
+_PRIVATE_METRICS = "non_public_metrics,organic_metrics"
 _USER_FIELDS = (
     "created_at,description,entities,location,name,profile_image_url,protected,public_metrics,url,username,"
     "verified,verified_type"
 )
+_MEDIA_FIELDS = "alt_text,duration_ms,height,media_key,preview_image_url,public_metrics,type,url,variants,width"
+_POLL_FIELDS = "duration_minutes,end_datetime,id,options,voting_status"
+
+# What X gives of a post only as an expansion: its author and the posts it refers to are not even fields.
+Expansion = Literal["attachments.media_keys", "attachments.poll_ids", "author_id", "referenced_posts"]
+_REFERENCES: tuple[Expansion, ...] = ("referenced_posts",)
 
 
 class XClient:
@@ -102,6 +107,32 @@ class XClient:
         """The account that the token belongs to."""
         return await self._get("/2/users/me", {"user.fields": _USER_FIELDS}, access_token, Envelope[User])
 
+    async def users(self, access_token: SecretStr, ids: Collection[str]) -> Answer[list[User]]:
+        """1 to 100 accounts by their ids; those that cannot be had stand in `errors`, and none at all is an answer."""
+        params = {"ids": ",".join(ids), "user.fields": _USER_FIELDS}
+        return await self._get("/2/users", params, access_token, Lookup[User])
+
+    async def users_by(self, access_token: SecretStr, usernames: Collection[str]) -> Answer[list[User]]:
+        """1 to 100 accounts by their usernames, without @; those that cannot be had stand in `errors`."""
+        params = {"usernames": ",".join(usernames), "user.fields": _USER_FIELDS}
+        return await self._get("/2/users/by", params, access_token, Lookup[User])
+
+    async def posts(
+        self,
+        access_token: SecretStr,
+        ids: Collection[str],
+        *,
+        expand: Collection[Expansion] = _REFERENCES,
+        private_metrics: bool = False,
+    ) -> Answer[list[Post]]:
+        """1 to 100 posts by their ids; those that cannot be had stand in `errors`, and none at all is an answer.
+
+        What `expand` names comes in `includes`, and X bills it. `private_metrics` are for posts of the token's own
+        account, 30 days long; for others X names each field it withholds in `errors`.
+        """
+        params = {"ids": ",".join(ids), **_fields_of_posts(expand, private_metrics)}
+        return await self._get("/2/tweets", params, access_token, Lookup[Post])
+
     async def user_timeline(
         self,
         access_token: SecretStr,
@@ -113,23 +144,36 @@ class XClient:
         end_time: datetime | None = None,
         max_results: int = 100,
         pagination_token: str | None = None,
+        expand: Collection[Expansion] = _REFERENCES,
     ) -> Answer[list[Post]]:
         """One page (5 to 100) of an account's posts, newest first; `meta.next_token` leads to the next.
 
         Times are widened to whole seconds. An account that cannot be read is an error, never an empty page.
         """
-        wanted = {
-            "max_results": str(max_results),
-            "since_id": since_id,
-            "until_id": until_id,
-            "start_time": None if start_time is None else _second(math.floor(start_time.timestamp())),
-            "end_time": None if end_time is None else _second(math.ceil(end_time.timestamp())),
-            "pagination_token": pagination_token,
-            "post.fields": _POST_FIELDS,
-            "expansions": _POST_EXPANSIONS,
-        }
-        params = {name: value for name, value in wanted.items() if value is not None}
-        return await self._get(f"/2/users/{quote(user_id, safe='')}/tweets", params, access_token, Page[Post])
+        params = _page(since_id, until_id, start_time, end_time, max_results, pagination_token)
+        path = f"/2/users/{quote(user_id, safe='')}/tweets"
+        return await self._get(path, params | _fields_of_posts(expand), access_token, Page[Post])
+
+    async def mentions(
+        self,
+        access_token: SecretStr,
+        user_id: str,
+        *,
+        since_id: str | None = None,
+        until_id: str | None = None,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        max_results: int = 100,
+        pagination_token: str | None = None,
+        expand: Collection[Expansion] = ("author_id", *_REFERENCES),
+    ) -> Answer[list[Post]]:
+        """One page (5 to 100) of posts that mention an account, newest first; otherwise as `user_timeline`.
+
+        Without the expansion author_id X does not say who mentioned it.
+        """
+        params = _page(since_id, until_id, start_time, end_time, max_results, pagination_token)
+        path = f"/2/users/{quote(user_id, safe='')}/mentions"
+        return await self._get(path, params | _fields_of_posts(expand), access_token, Page[Post])
 
     async def _get(
         self, path: str, params: Mapping[str, str], access_token: SecretStr, envelope: type[Envelope[T]]
@@ -140,6 +184,38 @@ class XClient:
 
 def _bearer(access_token: SecretStr) -> SecretStr:
     return SecretStr(f"Bearer {access_token.get_secret_value()}")
+
+
+def _fields_of_posts(expand: Collection[Expansion], private_metrics: bool = False) -> dict[str, str]:
+    fields = {"post.fields": f"{_POST_FIELDS},{_PRIVATE_METRICS}" if private_metrics else _POST_FIELDS}
+    if expand:
+        fields["expansions"] = ",".join(expand)
+    if "author_id" in expand:
+        fields["user.fields"] = _USER_FIELDS
+    if "attachments.media_keys" in expand:
+        fields["media.fields"] = _MEDIA_FIELDS
+    if "attachments.poll_ids" in expand:
+        fields["poll.fields"] = _POLL_FIELDS
+    return fields
+
+
+def _page(
+    since_id: str | None,
+    until_id: str | None,
+    start_time: datetime | None,
+    end_time: datetime | None,
+    max_results: int,
+    pagination_token: str | None,
+) -> dict[str, str]:
+    wanted = {
+        "max_results": str(max_results),
+        "since_id": since_id,
+        "until_id": until_id,
+        "start_time": None if start_time is None else _second(math.floor(start_time.timestamp())),
+        "end_time": None if end_time is None else _second(math.ceil(end_time.timestamp())),
+        "pagination_token": pagination_token,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _second(timestamp: int) -> str:

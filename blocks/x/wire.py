@@ -166,6 +166,32 @@ class PostPublicMetrics(_Said):
     impression_count: int | None = None
 
 
+class PostNonPublicMetrics(_Said):
+    """Counts that the author alone may see, for 30 days.
+
+    The schema is open; names by https://docs.x.com/x-api/fundamentals/metrics.
+    """
+
+    impression_count: int | None = None
+    engagements: int | None = None
+    url_link_clicks: int | None = None
+    user_profile_clicks: int | None = None
+
+
+class PostOrganicMetrics(_Said):
+    """Counts without paid promotion, for the author alone and 30 days.
+
+    The schema is open; names by https://docs.x.com/x-api/fundamentals/metrics.
+    """
+
+    impression_count: int | None = None
+    repost_count: int | None = Field(None, validation_alias=AliasChoices("repost_count", "retweet_count"))
+    reply_count: int | None = None
+    like_count: int | None = None
+    url_link_clicks: int | None = None
+    user_profile_clicks: int | None = None
+
+
 class Post(_Said):
     """A post as X shows it; schema Post. The text is HTML-escaped and carries t.co links."""
 
@@ -181,6 +207,8 @@ class Post(_Said):
     attachments: Attachments | None = None
     entities: Entities | None = None
     public_metrics: PostPublicMetrics | None = None
+    non_public_metrics: PostNonPublicMetrics | None = None
+    organic_metrics: PostOrganicMetrics | None = None
     note_post: NotePost | None = Field(None, validation_alias=AliasChoices("note_post", "note_tweet"))
     referenced_posts: list[ReferencedPost] | None = Field(
         None, validation_alias=AliasChoices("referenced_posts", "referenced_tweets")
@@ -227,8 +255,67 @@ class User(_Said):
     pinned_post_id: str | None = Field(None, validation_alias=AliasChoices("pinned_post_id", "pinned_tweet_id"))
 
 
+class MediaVariant(_Said):
+    """One form of a video or GIF; schema MediaVariants. Playlists have no bit rate."""
+
+    bit_rate: int | None = None
+    content_type: str | None = None
+    url: str | None = None
+
+
+class MediaPublicMetrics(_Said):
+    """Counts of a video that anybody may see; schema MediaPublicMetrics."""
+
+    view_count: int | None = None
+
+
+class Media(_Said):
+    """A photo, video or animated_gif of a post; schema Media."""
+
+    media_key: str
+    type: str | None = None
+    url: str | None = None
+    preview_image_url: str | None = None
+    alt_text: str | None = None
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    variants: list[MediaVariant] | None = None
+    public_metrics: MediaPublicMetrics | None = None
+
+
+class PollOption(_Said):
+    """One choice of a poll; `position` counts from 1; schema PollOptions."""
+
+    position: int
+    label: str
+    votes: int | None = None
+
+
+class Poll(_Said):
+    """A poll and its votes so far; schema Poll."""
+
+    id: str
+    options: list[PollOption] | None = None
+    duration_minutes: int | None = None
+    end_datetime: AwareDatetime | None = None
+    voting_status: str | None = None
+
+
+class Includes(_Said):
+    """What the data refers to, where it was asked for and is to be had; schema Expansions."""
+
+    posts: list[Post] = Field([], validation_alias=AliasChoices("posts", "tweets"))
+    users: list[User] = []
+    media: list[Media] = []
+    polls: list[Poll] = []
+
+
 class Problem(_Said):
-    """One thing that X could not do; schema Problem. Beside data it is a partial error, and itself data."""
+    """One thing that X could not do; schema Problem. Beside data it is a partial error, and itself data.
+
+    `value` is what was asked for, in the words of the request; `resource_id` is its id, where it has one.
+    """
 
     type: str | None = None
     title: str | None = None
@@ -237,6 +324,7 @@ class Problem(_Said):
     parameter: str | None = None
     resource_type: str | None = None
     resource_id: str | None = None
+    value: str | None = None
 
 
 class Meta(_Said):
@@ -254,7 +342,12 @@ class Envelope(_Said, Generic[T]):
 
     data: T | None = None
     errors: list[Problem] = []
+    includes: Includes | None = None
     meta: Meta | None = None
+
+    def kept(self) -> T | None:
+        """The data that was asked for; None where there is none, or errors stand in its place."""
+        return None if self.data == [] and self.errors else self.data
 
 
 class Page(Envelope[list[T]], Generic[T]):
@@ -267,6 +360,14 @@ class Page(Envelope[list[T]], Generic[T]):
         if isinstance(meta, dict) and meta.get("result_count") == 0:
             return {"data": [], **raw}
         return raw
+
+
+class Lookup(Envelope[list[T]], Generic[T]):
+    """The envelope of a lookup: each thing asked for is in `data` or named by an error, and either may be all."""
+
+    def kept(self) -> list[T] | None:
+        """What was found; None where X said nothing at all."""
+        return [] if self.data is None and self.errors else self.data
 
 
 class TokenAnswer(_Said):

@@ -354,7 +354,14 @@ async def test_retry_after_in_seconds_counts_from_the_request() -> None:
 @pytest.mark.parametrize("raw", [b"", answer(503, b""), answer(403, HTML), answer(200, b"{")[:-1], answer(200, b"{")])
 async def test_an_unanswered_read_or_deletion_may_be_asked_again(raw: bytes) -> None:
     async with Peer(once(raw)) as peer, a_client(peer.url) as x:
-        for ask in (x.me(TOKEN), x.user_timeline(TOKEN, "7"), x.delete_post(TOKEN, "8")):
+        reads = (
+            x.me(TOKEN),
+            x.user_timeline(TOKEN, "7"),
+            x.mentions(TOKEN, "7"),
+            x.posts(TOKEN, ["8"]),
+            x.users(TOKEN, ["7"]),
+        )
+        for ask in (*reads, x.delete_post(TOKEN, "8")):
             with pytest.raises(NoAnswer) as caught:
                 await ask
             assert caught.value.retryable
@@ -374,7 +381,19 @@ async def test_an_unanswered_read_or_deletion_may_be_asked_again(raw: bytes) -> 
                     st.lists(inner, max_size=4)
                     | st.dictionaries(
                         st.sampled_from(
-                            ["data", "errors", "meta", "type", "detail", "code", "id", "text", "error", "title"]
+                            [
+                                "data",
+                                "errors",
+                                "includes",
+                                "meta",
+                                "type",
+                                "detail",
+                                "code",
+                                "id",
+                                "text",
+                                "error",
+                                "title",
+                            ]
                         ),
                         inner,
                         max_size=5,
@@ -387,7 +406,7 @@ async def test_an_unanswered_read_or_deletion_may_be_asked_again(raw: bytes) -> 
 )
 async def test_whatever_comes_back_is_an_answer_or_an_error_of_ours(raw: bytes) -> None:
     async with Peer(once(raw)) as peer, a_client(peer.url, lanes=1) as x:
-        for ask in (x.create_post(TOKEN, POST), x.me(TOKEN), x.user_timeline(TOKEN, "7")):
+        for ask in (x.create_post(TOKEN, POST), x.me(TOKEN), x.user_timeline(TOKEN, "7"), x.posts(TOKEN, ["8"])):
             try:
                 told = await ask
             except XError as error:
