@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from blocks.x.errors import NoAnswer, NotSent, XError, cause_of, scrub
 from blocks.x.lanes import Lanes
+from blocks.x.signing import Authorization, Basic
 
 Latch = Callable[[], None]
 
@@ -25,29 +26,30 @@ _HEADER_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
 class Call:
     """One request as it is meant. `repeatable`: asking again changes nothing more.
 
-    `authorization` is the whole header; `form` is sent urlencoded, else `content` as JSON. `secrets` are further
-    texts that no error may repeat.
+    A SecretStr as `authorization` is a bearer token. `form` is sent urlencoded, else `content` as JSON.
     """
 
     method: str
     url: httpx.URL
     repeatable: bool
-    authorization: SecretStr | None = None
+    authorization: Authorization | Basic | None = None
     content: bytes | None = None
     form: Mapping[str, str | SecretStr] | None = None
     traceparent: str | None = None
-    secrets: tuple[SecretStr, ...] = ()
 
     def request(self, trace: Any, connect_timeout_seconds: float) -> httpx.Request:
         """The request to hand to a transport; raises ValueError for what cannot stand in a header."""
         headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": _USER_AGENT}
         content = self.content
-        if self.authorization is not None:
-            headers["authorization"] = self.authorization.get_secret_value()
+        form = None if self.form is None else {name: _revealed(value) for name, value in self.form.items()}
+        if isinstance(self.authorization, SecretStr):
+            headers["authorization"] = f"Bearer {self.authorization.get_secret_value()}"
+        elif self.authorization is not None:
+            headers["authorization"] = self.authorization.header(self.method, self.url, form)
         if self.traceparent is not None:
             headers["traceparent"] = self.traceparent
-        if self.form is not None:
-            content = urlencode({name: _revealed(value) for name, value in self.form.items()}).encode()
+        if form is not None:
+            content = urlencode(form).encode()
             headers["content-type"] = "application/x-www-form-urlencoded"
         elif content is not None:
             headers["content-type"] = "application/json"
@@ -63,10 +65,11 @@ class Call:
 
     def hidden(self) -> tuple[str, ...]:
         """Every text that no error may repeat, longest first."""
-        held = [*self.secrets, *(value for value in (self.form or {}).values() if isinstance(value, SecretStr))]
-        texts = {secret.get_secret_value() for secret in held}
-        if self.authorization is not None:
-            texts.add(self.authorization.get_secret_value().partition(" ")[2])
+        texts = {value.get_secret_value() for value in (self.form or {}).values() if isinstance(value, SecretStr)}
+        if isinstance(self.authorization, SecretStr):
+            texts.add(self.authorization.get_secret_value())
+        elif self.authorization is not None:
+            texts.update(self.authorization.hidden())
         texts |= {quote(text, safe="") for text in texts}
         return tuple(sorted(filter(None, texts), key=len, reverse=True))
 

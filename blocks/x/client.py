@@ -9,11 +9,11 @@ from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import SecretStr
 
 from blocks.x.answers import Answer, ask
 from blocks.x.calls import Call, Caller, Latch
 from blocks.x.lanes import Lanes
+from blocks.x.signing import Authorization
 from blocks.x.wire import CreatedPost, CreatePost, DeletedPost, Envelope, Lookup, Page, Post, User
 
 T = TypeVar("T")
@@ -38,7 +38,8 @@ class XClient:
     """X at one address, over `lanes` connections; use as an async context manager.
 
     Every call raises errors of `blocks.x.errors` and nothing else, save CancelledError. `deadline_seconds` spans
-    a whole request, the wait for a free connection included.
+    a whole request, the wait for a free connection included. `authorization` is a bearer token, of a user or
+    app-only, or OAuth 1.0a credentials; which of them a call takes is X's to say.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class XClient:
 
     async def create_post(
         self,
-        access_token: SecretStr,
+        authorization: Authorization,
         post: CreatePost,
         *,
         latch: Latch | None = None,
@@ -89,37 +90,37 @@ class XClient:
             "POST",
             self._posts_url,
             repeatable=False,
-            authorization=_bearer(access_token),
+            authorization=authorization,
             content=post.model_dump_json(exclude_none=True).encode(),
             traceparent=traceparent,
         )
         return await ask(self.caller, call, Envelope[CreatedPost], latch=latch, deadline_seconds=deadline_seconds)
 
     async def delete_post(
-        self, access_token: SecretStr, post_id: str, *, latch: Latch | None = None
+        self, authorization: Authorization, post_id: str, *, latch: Latch | None = None
     ) -> Answer[DeletedPost]:
         """Delete a post of the token's account; deleting it twice does no harm."""
         url = self.caller.url(f"/2/tweets/{quote(post_id, safe='')}")
-        call = Call("DELETE", url, repeatable=True, authorization=_bearer(access_token))
+        call = Call("DELETE", url, repeatable=True, authorization=authorization)
         return await ask(self.caller, call, Envelope[DeletedPost], latch=latch)
 
-    async def me(self, access_token: SecretStr) -> Answer[User]:
+    async def me(self, authorization: Authorization) -> Answer[User]:
         """The account that the token belongs to."""
-        return await self._get("/2/users/me", {"user.fields": _USER_FIELDS}, access_token, Envelope[User])
+        return await self._get("/2/users/me", {"user.fields": _USER_FIELDS}, authorization, Envelope[User])
 
-    async def users(self, access_token: SecretStr, ids: Collection[str]) -> Answer[list[User]]:
+    async def users(self, authorization: Authorization, ids: Collection[str]) -> Answer[list[User]]:
         """1 to 100 accounts by their ids; those that cannot be had stand in `errors`, and none at all is an answer."""
         params = {"ids": ",".join(ids), "user.fields": _USER_FIELDS}
-        return await self._get("/2/users", params, access_token, Lookup[User])
+        return await self._get("/2/users", params, authorization, Lookup[User])
 
-    async def users_by(self, access_token: SecretStr, usernames: Collection[str]) -> Answer[list[User]]:
+    async def users_by(self, authorization: Authorization, usernames: Collection[str]) -> Answer[list[User]]:
         """1 to 100 accounts by their usernames, without @; those that cannot be had stand in `errors`."""
         params = {"usernames": ",".join(usernames), "user.fields": _USER_FIELDS}
-        return await self._get("/2/users/by", params, access_token, Lookup[User])
+        return await self._get("/2/users/by", params, authorization, Lookup[User])
 
     async def posts(
         self,
-        access_token: SecretStr,
+        authorization: Authorization,
         ids: Collection[str],
         *,
         expand: Collection[Expansion] = _REFERENCES,
@@ -127,15 +128,15 @@ class XClient:
     ) -> Answer[list[Post]]:
         """1 to 100 posts by their ids; those that cannot be had stand in `errors`, and none at all is an answer.
 
-        What `expand` names comes in `includes`, and X bills it. `private_metrics` are for posts of the token's own
+        What `expand` names comes in `includes`, and X bills it. `private_metrics` are for posts of one's own
         account, 30 days long; for others X names each field it withholds in `errors`.
         """
         params = {"ids": ",".join(ids), **_fields_of_posts(expand, private_metrics)}
-        return await self._get("/2/tweets", params, access_token, Lookup[Post])
+        return await self._get("/2/tweets", params, authorization, Lookup[Post])
 
     async def user_timeline(
         self,
-        access_token: SecretStr,
+        authorization: Authorization,
         user_id: str,
         *,
         since_id: str | None = None,
@@ -152,11 +153,11 @@ class XClient:
         """
         params = _page(since_id, until_id, start_time, end_time, max_results, pagination_token)
         path = f"/2/users/{quote(user_id, safe='')}/tweets"
-        return await self._get(path, params | _fields_of_posts(expand), access_token, Page[Post])
+        return await self._get(path, params | _fields_of_posts(expand), authorization, Page[Post])
 
     async def mentions(
         self,
-        access_token: SecretStr,
+        authorization: Authorization,
         user_id: str,
         *,
         since_id: str | None = None,
@@ -173,17 +174,13 @@ class XClient:
         """
         params = _page(since_id, until_id, start_time, end_time, max_results, pagination_token)
         path = f"/2/users/{quote(user_id, safe='')}/mentions"
-        return await self._get(path, params | _fields_of_posts(expand), access_token, Page[Post])
+        return await self._get(path, params | _fields_of_posts(expand), authorization, Page[Post])
 
     async def _get(
-        self, path: str, params: Mapping[str, str], access_token: SecretStr, envelope: type[Envelope[T]]
+        self, path: str, params: Mapping[str, str], authorization: Authorization, envelope: type[Envelope[T]]
     ) -> Answer[T]:
         url = self.caller.url(path, params)
-        return await ask(self.caller, Call("GET", url, repeatable=True, authorization=_bearer(access_token)), envelope)
-
-
-def _bearer(access_token: SecretStr) -> SecretStr:
-    return SecretStr(f"Bearer {access_token.get_secret_value()}")
+        return await ask(self.caller, Call("GET", url, repeatable=True, authorization=authorization), envelope)
 
 
 def _fields_of_posts(expand: Collection[Expansion], private_metrics: bool = False) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""OAuth 2 with X: authorisation code with PKCE (RFC 6749, 7636), refresh, and revocation (RFC 7009).
+"""OAuth 2 with X: authorisation code with PKCE (RFC 6749, 7636), refresh, revocation (RFC 7009), app-only tokens.
 
 A code is good for 30 s and a refresh token for one use: used twice, X kills the whole family. So an exchange or
 refresh whose answer never came (NoAnswer) must not simply be repeated.
@@ -18,7 +18,8 @@ from pydantic import SecretStr, ValidationError
 from blocks.x.calls import Call, Caller, Latch, Reply
 from blocks.x.errors import NoAnswer
 from blocks.x.refusals import from_answer
-from blocks.x.wire import TokenAnswer
+from blocks.x.signing import AppKeys, Basic
+from blocks.x.wire import AppTokenAnswer, TokenAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,11 @@ class OAuthApp:
     client_id: str
     client_secret: SecretStr | None = None
 
-    def signed(self, form: Mapping[str, str | SecretStr]) -> tuple[SecretStr | None, dict[str, str | SecretStr]]:
-        """The Authorization header and the form: a confidential client signs by the first, a public one by its id."""
+    def signed(self, form: Mapping[str, str | SecretStr]) -> tuple[Basic | None, dict[str, str | SecretStr]]:
+        """The authorization and the form: a confidential client signs by the first, a public one by its id."""
         if self.client_secret is None:
             return None, {**form, "client_id": self.client_id}
-        pair = f"{self.client_id}:{self.client_secret.get_secret_value()}"
-        return SecretStr(f"Basic {base64.b64encode(pair.encode()).decode()}"), dict(form)
+        return Basic(self.client_id, self.client_secret), dict(form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,28 @@ async def refresh(
     return await _granted(at, app, form, latch, deadline_seconds)
 
 
+async def app_bearer(at: Caller, keys: AppKeys, *, deadline_seconds: float | None = None) -> SecretStr:
+    """The app-only bearer token of an app, by client credentials (RFC 6749, section 4.4).
+
+    It does not expire, and asking again brings the same one. Source:
+    https://docs.x.com/fundamentals/authentication/oauth-2-0/application-only
+    """
+    call = Call(
+        "POST",
+        at.url("/oauth2/token"),
+        repeatable=True,
+        authorization=Basic(keys.api_key, keys.api_key_secret),
+        form={"grant_type": "client_credentials"},
+    )
+    reply = await _accepted(at, call, None, deadline_seconds)
+    try:
+        return AppTokenAnswer.model_validate_json(reply.body).access_token
+    except ValidationError:
+        failure = _without_tokens(reply, retryable=True)
+    # Outside of `except`: the lower error quotes the body.
+    raise failure
+
+
 async def revoke(
     at: Caller,
     app: OAuthApp,
@@ -135,12 +157,7 @@ async def _granted(
     reply = await _asked(at, app, "/2/oauth2/token", form, latch, deadline_seconds, repeatable=False)
     tokens = _tokens(reply)
     if tokens is None:
-        raise NoAnswer(
-            "X says it is done, but its answer holds no tokens",
-            problem="unreadable-answer",
-            status=reply.status,
-            first_byte_at=reply.first_byte_at,
-        )
+        raise _without_tokens(reply, retryable=False)
     return tokens
 
 
@@ -155,8 +172,11 @@ async def _asked(
     repeatable: bool,
 ) -> Reply:
     authorization, signed = app.signed(form)
-    own = () if app.client_secret is None else (app.client_secret,)
-    call = Call("POST", at.url(path), repeatable, authorization=authorization, form=signed, secrets=own)
+    call = Call("POST", at.url(path), repeatable, authorization=authorization, form=signed)
+    return await _accepted(at, call, latch, deadline_seconds)
+
+
+async def _accepted(at: Caller, call: Call, latch: Latch | None, deadline_seconds: float | None) -> Reply:
     reply = await at.call(call, latch=latch, deadline_seconds=deadline_seconds)
     if 200 <= reply.status < 300:
         return reply
@@ -165,8 +185,18 @@ async def _asked(
         reply.body,
         headers=reply.headers,
         first_byte_at=reply.first_byte_at,
-        repeatable=repeatable,
+        repeatable=call.repeatable,
         secrets=call.hidden(),
+    )
+
+
+def _without_tokens(reply: Reply, *, retryable: bool) -> NoAnswer:
+    return NoAnswer(
+        "X says it is done, but its answer holds no tokens",
+        problem="unreadable-answer",
+        status=reply.status,
+        first_byte_at=reply.first_byte_at,
+        retryable=retryable,
     )
 
 

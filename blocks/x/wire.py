@@ -378,3 +378,10 @@ class TokenAnswer(_Said):
     expires_in: int = Field(ge=1, le=10 * 365 * 86_400)
     scope: str | None = None
     refresh_token: SecretStr | None = Field(None, min_length=1)
+
+
+class AppTokenAnswer(_Said):
+    """Answer of POST /oauth2/token to client credentials (RFC 6749, section 4.4.3); the token does not expire."""
+
+    access_token: SecretStr = Field(min_length=1)
+    token_type: str = Field(pattern="^(?i:bearer)$")

@@ -10,12 +10,14 @@ from pydantic import SecretStr
 from blocks.x import oauth
 from blocks.x.errors import InvalidGrant, NoAnswer, NotSent, Refused, Throttled, Unauthorized, XError
 from blocks.x.oauth import OAuthApp, Tokens
+from blocks.x.signing import AppKeys
 from tests.unit.test_x_client import head_and_body
 from tests.unit.test_x_faults import everything_said_by
 from tests.unit.x_peer import Conversation, Peer, Script, a_client, always, answer, once
 
 PUBLIC = OAuthApp("the-client")
 CONFIDENTIAL = OAuthApp("the-client", SecretStr("the-planted-s3cret"))
+KEYS = AppKeys("the-key", SecretStr("the-planted-s3cret"))
 SPENT = SecretStr("planted refresh/t0ken")
 GRANTED = {
     "token_type": "bearer",
@@ -179,6 +181,36 @@ async def test_a_shut_latch_keeps_the_refresh_token_unspent() -> None:
             await oauth.refresh(x.caller, PUBLIC, SPENT, latch=shut)
         assert peer.requests == []
     assert caught.value.detail == "past send_by"
+
+
+async def test_an_app_gets_its_bearer_token_by_its_keys() -> None:
+    told = {"token_type": "bearer", "access_token": "AAAA%2Fplanted", "data": []}
+    async with Peer(always(answer(200, told))) as peer, a_client(peer.url) as x:
+        token = await oauth.app_bearer(x.caller, KEYS)
+        await x.users(token, ["7"])
+    first, headers, body = head_and_body(peer.requests[0])
+    assert first == "POST /oauth2/token HTTP/1.1"
+    assert headers["authorization"] == f"Basic {base64.b64encode(b'the-key:the-planted-s3cret').decode()}"
+    assert body == b"grant_type=client_credentials"
+    assert head_and_body(peer.requests[1])[1]["authorization"] == "Bearer AAAA%2Fplanted"
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (answer(200, {"access_token": "planted", "token_type": "mac"}), NoAnswer),
+        (answer(200, {"access_token": "", "token_type": "bearer"}), NoAnswer),
+        (answer(503, b""), NoAnswer),
+        (answer(401, {"detail": "the-planted-s3cret"}), Unauthorized),
+        (answer(403, {"errors": [{"code": 99, "message": "Unable to verify your credentials"}]}), Refused),
+    ],
+)
+async def test_without_a_bearer_token_the_app_may_ask_again_and_learns_why(raw: bytes, kind: type[XError]) -> None:
+    async with Peer(always(raw)) as peer, a_client(peer.url) as x:
+        with pytest.raises(kind) as caught:
+            await oauth.app_bearer(x.caller, KEYS)
+    assert caught.value.retryable == (kind is NoAnswer)
+    assert "planted" not in everything_said_by(caught.value)
 
 
 async def test_a_revocation_names_the_kind_and_may_be_repeated() -> None:
