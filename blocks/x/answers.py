@@ -52,10 +52,18 @@ async def ask(
             repeatable=call.repeatable,
             secrets=call.hidden(),
         )
+    outcome = _outcome(reply, call, envelope)
+    if isinstance(outcome, XError):
+        # Raised here, where no local holds what X said: it may have repeated a token.
+        raise outcome
+    return outcome
+
+
+def _outcome(reply: Reply, call: Call, envelope: type[Envelope[T]]) -> Answer[T] | XError:
     told = _opened(reply.body, envelope)
     data = None if told is None else told.kept()
     if told is None or data is None:
-        raise _without_data(reply, call, told)
+        return _without_data(reply, call, told)
     return Answer(
         data,
         reply.status,

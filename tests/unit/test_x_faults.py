@@ -434,6 +434,7 @@ ECHOES = [
     answer(429, ECHO),
     answer(500, ECHO),
     answer(201, ECHO),
+    answer(200, {"errors": [json.loads(ECHO)]}),
     b"HTTP/1.1 200 OK\r\n" + TOKEN.get_secret_value().encode() + b"\r\n\r\n",
     TOKEN.get_secret_value().encode() + b"\r\n\r\n",
     b"",
