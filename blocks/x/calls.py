@@ -26,7 +26,7 @@ _HEADER_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
 class Call:
     """One request as it is meant. `repeatable`: asking again changes nothing more.
 
-    A SecretStr as `authorization` is a bearer token. `form` is sent urlencoded, else `content` as JSON.
+    A SecretStr as `authorization` is a bearer token. `form` is sent urlencoded, else `content` as it is.
     """
 
     method: str
@@ -34,6 +34,7 @@ class Call:
     repeatable: bool
     authorization: Authorization | Basic | None = None
     content: bytes | None = None
+    content_type: str = "application/json"
     form: Mapping[str, str | SecretStr] | None = None
     traceparent: str | None = None
 
@@ -52,7 +53,7 @@ class Call:
             content = urlencode(form).encode()
             headers["content-type"] = "application/x-www-form-urlencoded"
         elif content is not None:
-            headers["content-type"] = "application/json"
+            headers["content-type"] = self.content_type
         if not all(_HEADER_VALUE.fullmatch(value) for value in headers.values()):
             raise ValueError("a header value has characters that no header can carry")
         return httpx.Request(

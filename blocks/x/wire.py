@@ -31,37 +31,41 @@ Text = Annotated[str, AfterValidator(_encodable)]
 ReplySettings = Literal["following", "mentionedUsers", "subscribers", "verified"]
 
 
-class _Told(BaseModel):
+class Told(BaseModel):
+    """What X is told."""
+
     # X refuses a body with a field it does not know: better here, where nothing has been sent yet.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Said(BaseModel):
+class Said(BaseModel):
+    """What X says; words that we do not know yet are passed over."""
+
     model_config = ConfigDict(extra="ignore", frozen=True, validate_by_name=True, validate_by_alias=True)
 
 
-class CreateMedia(_Told):
+class CreateMedia(Told):
     """Media of a new post, by the ids that the upload gave; schema CreatePostsMedia."""
 
     media_ids: list[Id] = Field(min_length=1, max_length=4)
     tagged_user_ids: list[Id] | None = Field(None, max_length=10)
 
 
-class CreatePoll(_Told):
+class CreatePoll(Told):
     """Poll of a new post; schema CreatePostsPoll."""
 
     options: list[Annotated[Text, Field(min_length=1, max_length=25)]] = Field(min_length=2, max_length=4)
     duration_minutes: int = Field(ge=5, le=10_080)
 
 
-class CreateReply(_Told):
+class CreateReply(Told):
     """The post that a new post answers; schema CreatePostsReply."""
 
     in_reply_to_tweet_id: Id
     exclude_reply_user_ids: list[Id] | None = None
 
 
-class CreatePost(_Told):
+class CreatePost(Told):
     """Body of POST /2/tweets; schema CreatePostsRequest.
 
     Media, poll and quote exclude each other; the text may be empty only beside media.
@@ -86,7 +90,7 @@ class CreatePost(_Told):
         return self
 
 
-class CreatedPost(_Said):
+class CreatedPost(Said):
     """Data of the answer to POST /2/tweets; schema CreatePostsResponseData."""
 
     id: Id
@@ -96,13 +100,13 @@ class CreatedPost(_Said):
     )
 
 
-class DeletedPost(_Said):
+class DeletedPost(Said):
     """Data of the answer to DELETE /2/tweets/{id}; schema DeletePostsResponseData."""
 
     deleted: bool
 
 
-class UrlEntity(_Said):
+class UrlEntity(Said):
     """A link in a text: `url` is the t.co form that stands in the text, `expanded_url` what was written."""
 
     url: str | None = None
@@ -112,20 +116,20 @@ class UrlEntity(_Said):
     media_key: str | None = None
 
 
-class TagEntity(_Said):
+class TagEntity(Said):
     """A hashtag or cashtag, without its sign."""
 
     tag: str
 
 
-class MentionEntity(_Said):
+class MentionEntity(Said):
     """An account named in a text."""
 
     username: str | None = None
     id: str | None = None
 
 
-class Entities(_Said):
+class Entities(Said):
     """What X recognised in a text; schema PostEntities."""
 
     urls: list[UrlEntity] | None = None
@@ -134,28 +138,28 @@ class Entities(_Said):
     mentions: list[MentionEntity] | None = None
 
 
-class Attachments(_Said):
+class Attachments(Said):
     """Keys of what is attached to a post; schema PostAttachments."""
 
     media_keys: list[str] | None = None
     poll_ids: list[str] | None = None
 
 
-class ReferencedPost(_Said):
+class ReferencedPost(Said):
     """Another post that a post refers to: `type` is retweeted, quoted or replied_to; schema PostReferencedPosts."""
 
     type: str
     id: str
 
 
-class NotePost(_Said):
+class NotePost(Said):
     """The whole text of a post longer than 280; schema PostNotePost."""
 
     text: str
     entities: Entities | None = None
 
 
-class PostPublicMetrics(_Said):
+class PostPublicMetrics(Said):
     """Counts that anybody may see; schema PostPublicMetrics."""
 
     repost_count: int | None = Field(None, validation_alias=AliasChoices("repost_count", "retweet_count"))
@@ -166,7 +170,7 @@ class PostPublicMetrics(_Said):
     impression_count: int | None = None
 
 
-class PostNonPublicMetrics(_Said):
+class PostNonPublicMetrics(Said):
     """Counts that the author alone may see, for 30 days.
 
     The schema is open; names by https://docs.x.com/x-api/fundamentals/metrics.
@@ -178,7 +182,7 @@ class PostNonPublicMetrics(_Said):
     user_profile_clicks: int | None = None
 
 
-class PostOrganicMetrics(_Said):
+class PostOrganicMetrics(Said):
     """Counts without paid promotion, for the author alone and 30 days.
 
     The schema is open; names by https://docs.x.com/x-api/fundamentals/metrics.
@@ -192,7 +196,7 @@ class PostOrganicMetrics(_Said):
     user_profile_clicks: int | None = None
 
 
-class Post(_Said):
+class Post(Said):
     """A post as X shows it; schema Post. The text is HTML-escaped and carries t.co links."""
 
     id: Id
@@ -218,7 +222,7 @@ class Post(_Said):
     )
 
 
-class UserPublicMetrics(_Said):
+class UserPublicMetrics(Said):
     """Counts of an account; schema UserPublicMetrics."""
 
     followers_count: int | None = None
@@ -229,14 +233,14 @@ class UserPublicMetrics(_Said):
     post_count: int | None = Field(None, validation_alias=AliasChoices("post_count", "tweet_count"))
 
 
-class UserEntities(_Said):
+class UserEntities(Said):
     """What X recognised in a bio and in the address beside it; schema UserEntities."""
 
     description: Entities | None = None
     url: Entities | None = None
 
 
-class User(_Said):
+class User(Said):
     """An account as X shows it; schema User. `description` is the bio."""
 
     id: Id
@@ -255,7 +259,7 @@ class User(_Said):
     pinned_post_id: str | None = Field(None, validation_alias=AliasChoices("pinned_post_id", "pinned_tweet_id"))
 
 
-class MediaVariant(_Said):
+class MediaVariant(Said):
     """One form of a video or GIF; schema MediaVariants. Playlists have no bit rate."""
 
     bit_rate: int | None = None
@@ -263,13 +267,13 @@ class MediaVariant(_Said):
     url: str | None = None
 
 
-class MediaPublicMetrics(_Said):
+class MediaPublicMetrics(Said):
     """Counts of a video that anybody may see; schema MediaPublicMetrics."""
 
     view_count: int | None = None
 
 
-class Media(_Said):
+class Media(Said):
     """A photo, video or animated_gif of a post; schema Media."""
 
     media_key: str
@@ -284,7 +288,7 @@ class Media(_Said):
     public_metrics: MediaPublicMetrics | None = None
 
 
-class PollOption(_Said):
+class PollOption(Said):
     """One choice of a poll; `position` counts from 1; schema PollOptions."""
 
     position: int
@@ -292,7 +296,7 @@ class PollOption(_Said):
     votes: int | None = None
 
 
-class Poll(_Said):
+class Poll(Said):
     """A poll and its votes so far; schema Poll."""
 
     id: str
@@ -302,7 +306,7 @@ class Poll(_Said):
     voting_status: str | None = None
 
 
-class Includes(_Said):
+class Includes(Said):
     """What the data refers to, where it was asked for and is to be had; schema Expansions."""
 
     posts: list[Post] = Field([], validation_alias=AliasChoices("posts", "tweets"))
@@ -311,7 +315,7 @@ class Includes(_Said):
     polls: list[Poll] = []
 
 
-class Problem(_Said):
+class Problem(Said):
     """One thing that X could not do; schema Problem. Beside data it is a partial error, and itself data.
 
     `value` is what was asked for, in the words of the request; `resource_id` is its id, where it has one.
@@ -327,7 +331,7 @@ class Problem(_Said):
     value: str | None = None
 
 
-class Meta(_Said):
+class Meta(Said):
     """Where a page lies in its list; `next_token` is absent on the last one; schema GetUsersPostsResponse."""
 
     result_count: int | None = None
@@ -337,7 +341,7 @@ class Meta(_Said):
     previous_token: str | None = None
 
 
-class Envelope(_Said, Generic[T]):
+class Envelope(Said, Generic[T]):
     """What every answer of X comes in."""
 
     data: T | None = None
@@ -370,7 +374,7 @@ class Lookup(Envelope[list[T]], Generic[T]):
         return [] if self.data is None and self.errors else self.data
 
 
-class TokenAnswer(_Said):
+class TokenAnswer(Said):
     """Answer of POST /2/oauth2/token (RFC 6749, section 5.1)."""
 
     access_token: SecretStr = Field(min_length=1)
@@ -380,7 +384,7 @@ class TokenAnswer(_Said):
     refresh_token: SecretStr | None = Field(None, min_length=1)
 
 
-class AppTokenAnswer(_Said):
+class AppTokenAnswer(Said):
     """Answer of POST /oauth2/token to client credentials (RFC 6749, section 4.4.3); the token does not expire."""
 
     access_token: SecretStr = Field(min_length=1)
