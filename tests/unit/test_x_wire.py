@@ -67,9 +67,6 @@ def test_an_empty_page_is_empty_only_by_its_count() -> None:
         {"text": "a", "quote_tweet_id": "5", "poll": {"options": ["a", "b"], "duration_minutes": 5}},
         {"text": "a", "media": {"media_ids": []}},
         {"text": "a", "media": {"media_ids": ["1", "2", "3", "4", "5"]}},
-        {"text": "a", "poll": {"options": ["a"], "duration_minutes": 5}},
-        {"text": "a", "poll": {"options": ["a", "b" * 26], "duration_minutes": 5}},
-        {"text": "a", "poll": {"options": ["a", "b"], "duration_minutes": 10_081}},
         {"text": "a", "reply": {"in_reply_to_tweet_id": "abc"}},
         {"text": "a", "reply_settings": "everyone"},
         {"text": "a", "nullcast": True},
@@ -79,6 +76,30 @@ def test_an_empty_page_is_empty_only_by_its_count() -> None:
 def test_what_x_would_refuse_for_its_shape_is_refused_here(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         CreatePost.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "duration_minutes", "fits"),
+    [
+        (["a", "b"], 5, True),
+        (["a", "b" * 25, "c", "d"], 10_080, True),
+        (["a"], 5, False),
+        (["a", "b", "c", "d", "e"], 5, False),
+        (["a", ""], 5, False),
+        (["a", "b" * 26], 5, False),
+        (["a", "\ud800"], 5, False),
+        (["a", "b"], 4, False),
+        (["a", "b"], 10_081, False),
+    ],
+)
+def test_a_poll_has_the_bounds_of_x(options: list[str], duration_minutes: int, fits: bool) -> None:
+    poll = {"options": options, "duration_minutes": duration_minutes}
+    if fits:
+        post = CreatePost.model_validate({"text": "rain?", "poll": poll})
+        assert json.loads(post.model_dump_json(exclude_none=True))["poll"] == poll
+    else:
+        with pytest.raises(ValidationError):
+            CreatePost.model_validate({"text": "rain?", "poll": poll})
 
 
 def test_what_is_not_said_is_not_sent() -> None:
