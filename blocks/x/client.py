@@ -1,8 +1,7 @@
 """The X API as this product uses it. It likes nothing, follows nobody and sends no direct messages."""
 
-import math
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -12,6 +11,7 @@ import httpx
 
 from blocks.x.answers import Answer, ask
 from blocks.x.calls import Call, Caller, Latch
+from blocks.x.instants import second_after, second_before
 from blocks.x.lanes import Lanes
 from blocks.x.signing import Authorization
 from blocks.x.wire import CreatedPost, CreatePost, DeletedPost, Envelope, Lookup, Page, Post, User
@@ -208,12 +208,8 @@ def _page(
         "max_results": str(max_results),
         "since_id": since_id,
         "until_id": until_id,
-        "start_time": None if start_time is None else _second(math.floor(start_time.timestamp())),
-        "end_time": None if end_time is None else _second(math.ceil(end_time.timestamp())),
+        "start_time": None if start_time is None else second_before(start_time),
+        "end_time": None if end_time is None else second_after(end_time),
         "pagination_token": pagination_token,
     }
     return {name: value for name, value in wanted.items() if value is not None}
-
-
-def _second(timestamp: int) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -135,7 +135,7 @@ async def append(
     *,
     deadline_seconds: float | None = None,
 ) -> Answer[AppendedSegment]:
-    """Send one piece, the first of which has index 0; sent again, a piece takes the place of the same index."""
+    """Send one piece, the first of which has index 0."""
     url = at.url(f"/2/media/upload/{quote(media_id, safe='')}/append")
     form = httpx.Request(
         "POST",

@@ -332,13 +332,17 @@ class Problem(Said):
 
 
 class Meta(Said):
-    """Where a page lies in its list; `next_token` is absent on the last one; schema GetUsersPostsResponse."""
+    """Where a page lies in its list; `next_token` is absent on the last one; schema GetUsersPostsResponse.
+
+    `total_post_count` is what a page of counts adds up to; schema GetPostsCountsRecentResponse.
+    """
 
     result_count: int | None = None
     newest_id: str | None = None
     oldest_id: str | None = None
     next_token: str | None = None
     previous_token: str | None = None
+    total_post_count: int | None = Field(None, validation_alias=AliasChoices("total_post_count", "total_tweet_count"))
 
 
 class Envelope(Said, Generic[T]):
