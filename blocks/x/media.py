@@ -6,7 +6,8 @@ closing, after which `status` tells. Source: X API v2, OpenAPI document 2.167, /
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
 from typing import Literal, Self
 from urllib.parse import quote
 
@@ -198,19 +199,25 @@ async def upload(
 ) -> Answer[UploadedMedia]:
     """Open, fill and close an upload, of which no more than a piece is held; `deadline_seconds` spans each request.
 
-    `content` has `total_bytes` in all, cut in any way; what reading it raises comes through. Begin anew when this
-    failed: nothing of it is seen by anybody.
+    `content` has `total_bytes` in all, cut in any way; content of another length is never closed, and NotSent is
+    raised. What reading it raises comes through. Begin anew when this failed: nothing of it is seen by anybody.
     """
     if segment_bytes < 1 or new.total_bytes > segment_bytes * SEGMENTS_MAX:
-        raise NotSent("X takes no more pieces than this", problem="request-malformed", retryable=False)
+        raise _malformed("X takes no more pieces than this")
     if isinstance(content, bytes) and len(content) != new.total_bytes:
-        raise NotSent("the content is not as long as was said", problem="request-malformed", retryable=False)
+        raise _malformed("the content is not as long as was said")
     session = await initialize(at, authorization, new, deadline_seconds=deadline_seconds)
-    index = 0
-    async for segment in _segments(content, segment_bytes):
-        await append(at, authorization, session.data.id, index, segment, deadline_seconds=deadline_seconds)
-        index += 1
-    return await finalize(at, authorization, session.data.id, deadline_seconds=deadline_seconds)
+    media_id, index, length = session.data.id, 0, 0
+    async with aclosing(_segments(content, segment_bytes)) as segments:
+        async for segment in segments:
+            length += len(segment)
+            if length > new.total_bytes:
+                raise _malformed("the content is longer than was said")
+            await append(at, authorization, media_id, index, segment, deadline_seconds=deadline_seconds)
+            index += 1
+    if length < new.total_bytes:
+        raise _malformed("the content is shorter than was said")
+    return await finalize(at, authorization, media_id, deadline_seconds=deadline_seconds)
 
 
 async def settle(
@@ -238,7 +245,11 @@ async def settle(
     return media
 
 
-async def _segments(content: bytes | AsyncIterable[bytes], segment_bytes: int) -> AsyncIterator[bytes]:
+def _malformed(detail: str) -> NotSent:
+    return NotSent(detail, problem="request-malformed", retryable=False)
+
+
+async def _segments(content: bytes | AsyncIterable[bytes], segment_bytes: int) -> AsyncGenerator[bytes, None]:
     if isinstance(content, bytes):
         for start in range(0, len(content), segment_bytes):
             yield content[start : start + segment_bytes]

@@ -112,6 +112,33 @@ async def test_what_cannot_fit_is_not_begun(content: bytes, segment_bytes: int) 
     assert not caught.value.retryable
 
 
+async def endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b"more" * 50
+
+
+@pytest.mark.parametrize("content", [in_pieces(500, 500), in_pieces(), endless()])
+async def test_a_stream_of_another_length_is_never_closed(content: AsyncIterator[bytes]) -> None:
+    async with Peer(media_of_x()) as peer, a_client(peer.url) as x:
+        with pytest.raises(NotSent) as caught:
+            await media.upload(x.caller, TOKEN, VIDEO, content, segment_bytes=500)
+    assert not caught.value.retryable
+    assert sum(len(segment) for _, segment in segments_of(peer)) <= len(CONTENT)
+    assert not any(b"/finalize HTTP" in request for request in peer.requests)
+
+
+async def test_what_reading_a_stream_raises_comes_through() -> None:
+    async def breaks() -> AsyncIterator[bytes]:
+        yield CONTENT[:600]
+        raise OSError("the disk is gone")
+
+    async with Peer(media_of_x()) as peer, a_client(peer.url) as x:
+        with pytest.raises(OSError, match="the disk is gone"):
+            await media.upload(x.caller, TOKEN, VIDEO, breaks(), segment_bytes=500)
+        assert x.lanes_free == 2
+    assert len(segments_of(peer)) == 1
+
+
 async def test_a_refused_piece_ends_the_upload() -> None:
     async def refuses_the_second(conversation: Conversation) -> None:
         for raw in (answer(200, {"data": {"id": "77"}}), answer(200, {}), answer(400, {"detail": "too long"})):
