@@ -108,6 +108,12 @@ class XSandboxProcess:
             wanted["scopes"] = list(scopes)
         return list(self._ask("POST", "/tokens", wanted))
 
+    def oauth1_token(self, username: str, app: str = "app", read_only: bool = False) -> dict[str, Any]:
+        """An account with an OAuth 1.0a token: consumer_key, consumer_secret, access_token, access_token_secret."""
+        self.accounts(username)
+        wanted = {"client_id": self.app(app)["client_id"], "accounts": [username], "read_only": read_only}
+        return dict(self._ask("POST", "/oauth1-tokens", wanted)[0])
+
     def fault(self, fault: str, **how: Any) -> dict[str, Any]:
         """Activate a fault, as in `fault("drop", when="after", endpoint="POST /2/tweets", count=1)`."""
         return dict(self._ask("POST", "/faults", {"fault": fault, **how}))

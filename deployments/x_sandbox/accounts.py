@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from deployments.x_sandbox.clock import from_iso
 from deployments.x_sandbox.ledger import Entry
 
+CONSUMER_KEY_LENGTH = 25
+
 
 @dataclass(slots=True)
 class Account:
@@ -69,11 +71,13 @@ class XApps:
         self._key = key
         self.by_client_id: dict[str, XApp] = {}
         self._by_name: dict[str, XApp] = {}
+        self._by_consumer_key: dict[str, XApp] = {}
 
     def clear(self) -> None:
         """Forget every app; the key stays."""
         self.by_client_id.clear()
         self._by_name.clear()
+        self._by_consumer_key.clear()
 
     def named(self, name: str) -> XApp | None:
         """The app of this name."""
@@ -81,8 +85,23 @@ class XApps:
 
     def secret(self, client_id: str) -> str:
         """The client secret, made from the sandbox's key so that it is stored nowhere."""
-        digest = hmac.digest(self._key, client_id.encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return self._derived(client_id)
+
+    def of_consumer(self, consumer_key: str) -> XApp | None:
+        """The app that OAuth 1.0a knows by this key."""
+        return self._by_consumer_key.get(consumer_key)
+
+    def consumer_key(self, app: XApp) -> str:
+        """The app's name in OAuth 1.0a."""
+        return self._derived(f"consumer key {app.client_id}")[:CONSUMER_KEY_LENGTH]
+
+    def consumer_secret(self, app: XApp) -> str:
+        """The app's half of an OAuth 1.0a signing key, made like the client secret."""
+        return self._derived(f"consumer secret {app.client_id}")
+
+    def token_secret(self, token: str) -> str:
+        """A token's half of an OAuth 1.0a signing key, made like the client secret."""
+        return self._derived(f"token secret {token}")
 
     def proves(self, client_id: str, secret: str) -> bool:
         """Whether this is the secret of a known confidential app."""
@@ -94,3 +113,8 @@ class XApps:
         app = XApp(entry["client_id"], entry["name"], entry["redirect_uris"], entry["confidential"])
         self.by_client_id[app.client_id] = app
         self._by_name[app.name] = app
+        self._by_consumer_key[self.consumer_key(app)] = app
+
+    def _derived(self, what: str) -> str:
+        digest = hmac.digest(self._key, what.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -13,7 +13,9 @@ from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.connection import ClientLeft, Connection
 from deployments.x_sandbox.faults import CHANCE, Ended, Scene, When, strike
+from deployments.x_sandbox.oauth1 import signer
 from deployments.x_sandbox.state import Sandbox
+from deployments.x_sandbox.tokens import Access
 
 HOLE = re.compile(r"\{\w+\}")
 """The part of an endpoint's path that differs from request to request."""
@@ -67,11 +69,13 @@ class Application:
         return None, ""
 
     def _call(self, scope: Scope, endpoint: Endpoint, path_id: str, first_byte_at: float) -> Call:
-        headers = {b"authorization": b"", b"content-type": b"", b"traceparent": b""}
+        headers = {b"authorization": b"", b"content-type": b"", b"traceparent": b"", b"host": b""}
         headers |= {name: value for name, value in scope["headers"] if name in headers}
         return Call(
             endpoint=endpoint.name,
+            path=scope["raw_path"].decode("latin-1"),
             path_id=path_id,
+            host=headers[b"host"].decode("latin-1"),
             query=scope["query_string"],
             authorization=headers[b"authorization"].decode("latin-1"),
             content_type=headers[b"content-type"].decode("latin-1"),
@@ -99,24 +103,36 @@ class Application:
         if endpoint.scopes is None:
             call.account = endpoint.whose(self._sandbox, call) if endpoint.whose else None
             return None
-        scheme, _, token = call.authorization.partition(" ")
-        access = self._sandbox.tokens.access(token, self._sandbox.clock.now()) if scheme.lower() == "bearer" else None
+        access = self._access(call)
         if access is None:
             return unauthorized()
         call.access = access
+        if access.family.account_id is None:
+            return None if endpoint.app_only else PROBLEMS["unsupported-authentication"]
         call.account = self._sandbox.accounts.by_id.get(access.family.account_id)
         if call.account and call.account.suspended:
             return PROBLEMS["user-suspended"]
-        return None if endpoint.scopes <= access.scopes else problem(403, "Forbidden")
+        if endpoint.scopes <= access.scopes:
+            return None
+        return PROBLEMS["oauth1-permissions"] if call.signer else problem(403, "Forbidden")
+
+    def _access(self, call: Call) -> Access | None:
+        scheme, _, token = call.authorization.partition(" ")
+        if scheme.lower() == "oauth":
+            call.signer = call.signer or signer(self._sandbox, call)
+            return self._sandbox.tokens.oauth1(call.signer) if call.signer else None
+        return self._sandbox.tokens.access(token, self._sandbox.clock.now()) if scheme.lower() == "bearer" else None
 
     def _decide(self, endpoint: Endpoint, call: Call) -> Answer:
         """Count against the limits, then let the endpoint answer; there is no pause in here."""
         limit = self._sandbox.settings.limits.get(endpoint.name)
         allowed = True
         headers: Headers = []
-        if limit and call.access and call.account:
-            client_id, now = call.access.family.client_id, self._sandbox.clock.now()
-            allowed, headers = self._sandbox.limits.count(endpoint.name, limit, call.account.id, client_id, now)
+        if limit and call.access:
+            family, now = call.access.family, self._sandbox.clock.now()
+            allowed, headers = self._sandbox.limits.count(
+                endpoint.name, limit, family.account_id, family.client_id, now
+            )
         if not allowed:
             answer = self._refused(call, too_many_requests(), counted=False)
         else:

@@ -16,10 +16,15 @@ TOKEN_PREFIX_LENGTH = 12
 
 @dataclass(slots=True)
 class Call:
-    """A request with its caller; an endpoint leaves in `x_post_id` which post it made or took away."""
+    """A request with its caller; an endpoint leaves in `x_post_id` which post it made or took away.
+
+    `signer` is the OAuth 1.0a token whose signature was found good at the first look, because its nonce counts once.
+    """
 
     endpoint: EndpointName
+    path: str
     path_id: str
+    host: str
     query: bytes
     authorization: str
     content_type: str
@@ -27,6 +32,7 @@ class Call:
     first_byte_at: float
     body: bytes = b""
     access: Access | None = None
+    signer: str | None = None
     account: Account | None = None
     x_post_id: str | None = None
 
@@ -53,10 +59,12 @@ class Endpoint:
     """One thing that X offers.
 
     `answer` runs without a pause between its check and its ledger entry; `scopes` is None where no bearer token is
-    asked for; `whose` then names the account that a fault may be aimed at.
+    asked for; `whose` then names the account that a fault may be aimed at. `app_only` says that an app may ask without
+    acting for an account.
     """
 
     name: EndpointName
     answer: Callable[[Sandbox, Call], Answer]
     scopes: frozenset[str] | None = None
+    app_only: bool = False
     whose: Callable[[Sandbox, Call], Account | None] | None = None

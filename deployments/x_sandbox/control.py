@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployments.x_sandbox.accounts import Account
+from deployments.x_sandbox.accounts import Account, XApp
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.faults import Rule
 from deployments.x_sandbox.oauth import SCOPES, hand_out, new_family
+from deployments.x_sandbox.oauth1 import hand_out_oauth1
 from deployments.x_sandbox.queries import USERNAME
 from deployments.x_sandbox.state import Sandbox
 
@@ -61,6 +62,14 @@ class NewTokens(_Strict):
     scopes: Annotated[list[str], AfterValidator(_known_scopes)] = list(DEFAULT_SCOPES)
 
 
+class NewOAuth1Tokens(_Strict):
+    """OAuth 1.0a tokens, which X hands out in its developer portal: one for each account."""
+
+    client_id: str
+    accounts: list[str] = Field(min_length=1, max_length=BATCH_MAX)
+    read_only: bool = Field(False, description="The app may read alone.")
+
+
 class Reset(_Strict):
     """What to forget; the ledger itself keeps everything."""
 
@@ -85,6 +94,7 @@ def control_routes(sandbox: Sandbox, control_token: str) -> list[Route]:
         ("POST", "/sandbox/accounts"): _add_accounts,
         ("GET", "/sandbox/accounts"): _accounts,
         ("POST", "/sandbox/tokens"): _mint,
+        ("POST", "/sandbox/oauth1-tokens"): _mint_oauth1,
         ("POST", "/sandbox/faults"): _add_fault,
         ("GET", "/sandbox/faults"): _faults,
         ("DELETE", "/sandbox/faults"): _heal,
@@ -150,17 +160,33 @@ async def _accounts(sandbox: Sandbox, _: Request) -> Any:
 
 async def _mint(sandbox: Sandbox, request: Request) -> Any:
     wanted = await _read(request, NewTokens)
-    if wanted.client_id not in sandbox.apps.by_client_id:
-        raise Refused(404, f"there is no app with the client id {wanted.client_id}; POST /sandbox/apps makes one")
-    accounts = {username: sandbox.accounts.find(username) for username in wanted.accounts}
-    if unknown := [username for username, account in accounts.items() if account is None]:
-        raise Refused(404, f"there is no account {', '.join(unknown[:10])}; POST /sandbox/accounts makes them")
+    _, accounts = _existing(sandbox, wanted.client_id, wanted.accounts)
     return [
         {"username": account.username, "account_id": account.id}
         | hand_out(sandbox, None, "minted", new_family(account.id, wanted.client_id, wanted.scopes))
-        for account in accounts.values()
-        if account
+        for account in accounts
     ]
+
+
+async def _mint_oauth1(sandbox: Sandbox, request: Request) -> Any:
+    wanted = await _read(request, NewOAuth1Tokens)
+    app, accounts = _existing(sandbox, wanted.client_id, wanted.accounts)
+    consumer = {"consumer_key": sandbox.apps.consumer_key(app), "consumer_secret": sandbox.apps.consumer_secret(app)}
+    return [
+        {"username": account.username, "account_id": account.id, **consumer}
+        | hand_out_oauth1(sandbox, account, app.client_id, wanted.read_only)
+        for account in accounts
+    ]
+
+
+def _existing(sandbox: Sandbox, client_id: str, usernames: list[str]) -> tuple[XApp, list[Account]]:
+    app = sandbox.apps.by_client_id.get(client_id)
+    if app is None:
+        raise Refused(404, f"there is no app with the client id {client_id}; POST /sandbox/apps makes one")
+    accounts = {username: sandbox.accounts.find(username) for username in usernames}
+    if unknown := [username for username, account in accounts.items() if account is None]:
+        raise Refused(404, f"there is no account {', '.join(unknown[:10])}; POST /sandbox/accounts makes them")
+    return app, [account for account in accounts.values() if account]
 
 
 async def _add_fault(sandbox: Sandbox, request: Request) -> Any:

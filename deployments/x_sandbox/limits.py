@@ -24,7 +24,9 @@ class Limits:
     def __init__(self) -> None:
         self._windows: dict[tuple[str, str, str], Window] = {}
 
-    def count(self, endpoint: str, limit: Limit, account_id: str, client_id: str, now: float) -> tuple[bool, Headers]:
+    def count(
+        self, endpoint: str, limit: Limit, account_id: str | None, client_id: str, now: float
+    ) -> tuple[bool, Headers]:
         """Whether the request is within every limit, and the headers that say so; a refused one costs nothing."""
         windows = list(self._open(endpoint, limit, account_id, client_id, now))
         allowed = all(window.used < most for _, most, window, _ in windows)
@@ -38,14 +40,16 @@ class Limits:
         return allowed, headers
 
     def _open(
-        self, endpoint: str, limit: Limit, account_id: str, client_id: str, now: float
+        self, endpoint: str, limit: Limit, account_id: str | None, client_id: str, now: float
     ) -> Iterator[tuple[bytes, int, Window, int]]:
+        per_app = (b"x-rate-limit", limit.app_15_minutes, client_id, QUARTER_HOUR_SECONDS)
         user = f"{account_id} {client_id}"
-        for prefix, most, who, seconds in (
+        per_user = (
             (b"x-rate-limit", limit.user_15_minutes, user, QUARTER_HOUR_SECONDS),
             (b"x-user-limit-24hour", limit.user_24_hours, user, DAY_SECONDS),
             (b"x-app-limit-24hour", limit.app_24_hours, client_id, DAY_SECONDS),
-        ):
+        )
+        for prefix, most, who, seconds in (per_app,) if account_id is None else per_user:
             if most is not None:
                 key = (endpoint, prefix.decode(), who)
                 window = self._windows.get(key)

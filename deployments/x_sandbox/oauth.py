@@ -37,6 +37,8 @@ def token(sandbox: Sandbox, call: Call) -> Answer:
         return _exchange(sandbox, call, app, form)
     if form.get("grant_type") == "refresh_token":
         return _refresh(sandbox, call, app, form)
+    if form.get("grant_type") == "client_credentials":
+        return _app_only(sandbox, call, app)
     wrong = oauth_error(400, "unsupported_grant_type", "Value passed for the grant type was invalid.")
     return _refused(sandbox, call, str(form.get("grant_type")), wrong)
 
@@ -79,6 +81,16 @@ def hand_out(sandbox: Sandbox, call: Call | None, grant: str, family: Family, **
 def new_family(account_id: str, client_id: str, scopes: list[str]) -> Family:
     """A consent's family before its first tokens; the ledger's entry on them brings it into being."""
     return Family(secrets.token_hex(8), account_id, client_id, scopes)
+
+
+def _app_only(sandbox: Sandbox, call: Call, app: XApp) -> Answer:
+    """A token with which an app reads for nobody; X lets it live until it is revoked."""
+    if not app.confidential:
+        return _refused(sandbox, call, "client_credentials", BAD_CLIENT)
+    access = secrets.token_urlsafe(TOKEN_BYTES)
+    family = Family(secrets.token_hex(8), None, app.client_id, [])
+    _write(sandbox, call, "client_credentials", "granted", family, access_sha256=sha256(access), scopes=[])
+    return ok({"token_type": BEARER, "access_token": access})
 
 
 def _exchange(sandbox: Sandbox, call: Call, app: XApp, form: dict[str, str]) -> Answer:
@@ -143,7 +155,7 @@ def _whose(sandbox: Sandbox, call: Call) -> Account | None:
     form = _form(call)
     family = sandbox.tokens.family_of(form.get("refresh_token") or form.get("token") or "")
     if family:
-        return sandbox.accounts.by_id.get(family.account_id)
+        return sandbox.accounts.by_id.get(family.account_id or "")
     code = sandbox.tokens.codes.get(sha256(form.get("code", "")))
     return sandbox.accounts.by_id.get(code.account_id) if code else None
 
@@ -156,7 +168,7 @@ def _refused(sandbox: Sandbox, call: Call, grant: str, answer: Answer, **used: s
 def _write(sandbox: Sandbox, call: Call | None, grant: str, result: str, family: Family | None, **fields: Any) -> None:
     entry: dict[str, Any] = {"grant": grant, "result": result, "at": iso(sandbox.clock.now())}
     if family:
-        account = sandbox.accounts.by_id.get(family.account_id)
+        account = sandbox.accounts.by_id.get(family.account_id or "")
         entry |= {"family": family.id, "account_id": family.account_id, "client_id": family.client_id}
         entry["username"] = account.username if account else None
     sandbox.record("token", {**(call.trace() if call else {}), **entry, **fields})

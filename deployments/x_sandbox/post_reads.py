@@ -106,8 +106,8 @@ def _page(posts: list[Post], size: int, page: tuple[str, int] | None) -> tuple[l
 
 
 ENDPOINTS = [
-    Endpoint("GET /2/tweets", lookup, READ),
-    Endpoint("GET /2/tweets/{id}", lookup_one, READ),
-    Endpoint("GET /2/users/{id}/tweets", timeline, READ),
-    Endpoint("GET /2/users/{id}/mentions", mentions, READ),
+    Endpoint("GET /2/tweets", lookup, READ, app_only=True),
+    Endpoint("GET /2/tweets/{id}", lookup_one, READ, app_only=True),
+    Endpoint("GET /2/users/{id}/tweets", timeline, READ, app_only=True),
+    Endpoint("GET /2/users/{id}/mentions", mentions, READ, app_only=True),
 ]

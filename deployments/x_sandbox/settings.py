@@ -50,6 +50,7 @@ class Limit(BaseModel):
 
     user_15_minutes: int | None = Field(None, ge=0, description="Per account and app in 15 minutes.")
     user_24_hours: int | None = Field(None, ge=0, description="Per account and app in 24 hours.")
+    app_15_minutes: int | None = Field(None, ge=0, description="Per app that acts for nobody, in 15 minutes.")
     app_24_hours: int | None = Field(None, ge=0, description="Per app over all its accounts in 24 hours.")
 
 
@@ -57,15 +58,15 @@ X_LIMITS: dict[EndpointName, Limit] = {
     # X names no daily limit of one user; the app's keeps its header in sight without ever binding first.
     "POST /2/tweets": Limit(user_15_minutes=100, user_24_hours=10_000, app_24_hours=10_000),
     "DELETE /2/tweets/{id}": Limit(user_15_minutes=50),
-    "GET /2/tweets": Limit(user_15_minutes=5_000),
-    "GET /2/tweets/{id}": Limit(user_15_minutes=900),
+    "GET /2/tweets": Limit(user_15_minutes=5_000, app_15_minutes=3_500),
+    "GET /2/tweets/{id}": Limit(user_15_minutes=900, app_15_minutes=450),
     "GET /2/users/me": Limit(user_15_minutes=75),
-    "GET /2/users": Limit(user_15_minutes=900),
-    "GET /2/users/by": Limit(user_15_minutes=900),
-    "GET /2/users/{id}": Limit(user_15_minutes=900),
-    "GET /2/users/by/username/{username}": Limit(user_15_minutes=900),
-    "GET /2/users/{id}/tweets": Limit(user_15_minutes=900),
-    "GET /2/users/{id}/mentions": Limit(user_15_minutes=300),
+    "GET /2/users": Limit(user_15_minutes=900, app_15_minutes=300),
+    "GET /2/users/by": Limit(user_15_minutes=900, app_15_minutes=300),
+    "GET /2/users/{id}": Limit(user_15_minutes=900, app_15_minutes=300),
+    "GET /2/users/by/username/{username}": Limit(user_15_minutes=900, app_15_minutes=300),
+    "GET /2/users/{id}/tweets": Limit(user_15_minutes=900, app_15_minutes=10_000),
+    "GET /2/users/{id}/mentions": Limit(user_15_minutes=300, app_15_minutes=450),
 }
 
 
@@ -82,6 +83,10 @@ class Settings(BaseModel):
     media_processing_seconds: float = Field(2, ge=0, description="Until a finalized GIF or video can be posted.")
     code_seconds: float = Field(30, gt=0, description="Life of an authorization code.")
     access_token_seconds: float = Field(7_200, gt=0, description="Life of an access token.")
+    oauth1_base_urls: list[str] = Field(
+        ["https://api.x.com", "https://api.twitter.com"],
+        description="Addresses that OAuth 1.0a clients may have signed for; the sandbox's own always counts.",
+    )
     new_names: bool = Field(False, description="Answer in X's newer names and problem types without being asked.")
     clock_offset_seconds: float = Field(0, description="Added to the wall clock to play hours; ids never go back.")
     limits: dict[EndpointName, Limit] = Field(

@@ -14,7 +14,7 @@ from deployments.x_sandbox.limits import Limits
 from deployments.x_sandbox.media_store import MediaStore
 from deployments.x_sandbox.post_store import Posts
 from deployments.x_sandbox.settings import EndpointName, Settings
-from deployments.x_sandbox.tokens import Tokens
+from deployments.x_sandbox.tokens import Nonces, Tokens
 
 LEDGER_NAME = "ledger.jsonl"
 KEY_NAME = "client-secrets.key"
@@ -66,6 +66,7 @@ class Sandbox:
         self.accounts = Accounts()
         self.apps.clear()
         self.tokens = Tokens()
+        self.nonces = Nonces()
         self._forget_posts()
 
     def _forget_posts(self) -> None:

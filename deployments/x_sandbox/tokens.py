@@ -1,10 +1,15 @@
 """Authorization codes, access tokens and the families that refresh tokens come from; hashes only, never a token."""
 
 import hashlib
+import itertools
+import math
 from dataclasses import dataclass, field
 
 from deployments.x_sandbox.clock import from_iso
 from deployments.x_sandbox.ledger import Entry
+
+SWEPT = 10
+"""Oldest nonces looked at with each new one, so that forgetting keeps pace and costs nothing noticeable."""
 
 
 def sha256(token: str) -> str:
@@ -14,10 +19,10 @@ def sha256(token: str) -> str:
 
 @dataclass(slots=True)
 class Family:
-    """All tokens that grew from one consent; dead means none of them works any more."""
+    """All tokens that grew from one consent, or the one of an app that acts for nobody; dead means none works."""
 
     id: str
-    account_id: str
+    account_id: str | None
     client_id: str
     scopes: list[str]
     alive: bool = True
@@ -55,6 +60,22 @@ class Code:
     used: bool = False
 
 
+class Nonces:
+    """The nonces of signed requests, for as long as their timestamps would be taken; a restart forgets them."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str, str], float] = {}
+
+    def spend(self, nonce: tuple[str, str, str], now: float, seconds: float) -> bool:
+        """Whether this nonce was not spent before; from now on it is."""
+        for old in [each for each, until in itertools.islice(self._until.items(), SWEPT) if until <= now]:
+            del self._until[old]
+        if nonce in self._until:
+            return False
+        self._until[nonce] = now + seconds
+        return True
+
+
 @dataclass(slots=True)
 class Tokens:
     """Everything that was handed out, by hash."""
@@ -63,6 +84,7 @@ class Tokens:
     codes: dict[str, Code] = field(default_factory=dict)
     refreshes: dict[str, Refresh] = field(default_factory=dict)
     _accesses: dict[str, Access] = field(default_factory=dict)
+    _oauth1: dict[str, Access] = field(default_factory=dict)
 
     def access(self, token: str, now: float) -> Access | None:
         """What a bearer token stands for, or None when it is unknown, expired, revoked or its family is dead."""
@@ -70,6 +92,10 @@ class Tokens:
         if found is None or found.expires_at <= now or not found.family.alive:
             return None
         return found
+
+    def oauth1(self, token: str) -> Access | None:
+        """What an OAuth 1.0a token stands for; it never expires."""
+        return self._oauth1.get(sha256(token))
 
     def family_of(self, token: str) -> Family | None:
         """The family of an access or refresh token that was ever handed out, dead or alive."""
@@ -108,8 +134,8 @@ class Tokens:
             entry["family"],
             Family(entry["family"], entry["account_id"], entry["client_id"], entry["scopes"]),
         )
-        self._accesses[entry["access_sha256"]] = Access(
-            family, from_iso(entry["expires_at"]), entry["access_sha256"], frozenset(entry["scopes"])
-        )
+        expires_at = from_iso(entry["expires_at"]) if "expires_at" in entry else math.inf
+        access = Access(family, expires_at, entry["access_sha256"], frozenset(entry["scopes"]))
+        (self._oauth1 if entry["grant"] == "oauth1" else self._accesses)[access.sha256] = access
         if "refresh_sha256" in entry:
             self.refreshes[entry["refresh_sha256"]] = Refresh(family)

@@ -94,8 +94,8 @@ def _one(sandbox: Sandbox, query: Query, parameter: str, value: str, find: Find)
 
 ENDPOINTS = [
     Endpoint("GET /2/users/me", me, READ),
-    Endpoint("GET /2/users", by_ids, READ),
-    Endpoint("GET /2/users/by", by_usernames, READ),
-    Endpoint("GET /2/users/{id}", by_id, READ),
+    Endpoint("GET /2/users", by_ids, READ, app_only=True),
+    Endpoint("GET /2/users/by", by_usernames, READ, app_only=True),
+    Endpoint("GET /2/users/{id}", by_id, READ, app_only=True),
     Endpoint("GET /2/users/by/username/{username}", by_username, READ),
 ]
