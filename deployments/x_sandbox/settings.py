@@ -66,6 +66,7 @@ X_LIMITS: dict[EndpointName, Limit] = {
     "GET /2/users/{id}": Limit(user_15_minutes=900, app_15_minutes=300),
     "GET /2/users/by/username/{username}": Limit(user_15_minutes=900, app_15_minutes=300),
     "GET /2/users/{id}/tweets": Limit(user_15_minutes=900, app_15_minutes=10_000),
+    "POST /2/media/upload/initialize": Limit(user_15_minutes=1_875, app_24_hours=180_000),
     "GET /2/users/{id}/mentions": Limit(user_15_minutes=300, app_15_minutes=450),
 }
 

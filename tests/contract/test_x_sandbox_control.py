@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -81,6 +82,11 @@ def test_every_endpoint_that_can_be_named_is_there(sandbox: XSandboxProcess, nam
     method, path = name.split()
     answer = httpx.request(method, sandbox.url + re.sub(r"\{\w+\}", "1", path), trust_env=False)
     assert answer.status_code == 401
+
+
+def test_every_endpoint_is_described() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "x_sandbox.md").read_text()
+    assert [name for name in get_args(EndpointName) if f"| `{name}` |" not in page] == []
 
 
 def test_the_ledger_is_read_in_pages_and_by_kind(sandbox: XSandboxProcess) -> None:
