@@ -34,6 +34,7 @@ def found(api: httpx.Client, name: str) -> dict[str, Any] | None:
 def _crash_silent_runs(places: Places) -> dict[str, Any]:
     """Where run and worker die together, nobody tells the server; only the missing heartbeat does.
 
+    The server itself says that a run is Running; a run killed in its first moments never got its own heartbeat out.
     It may fire on a run shorter than a heartbeat; the state change is then refused, and nothing happens.
     """
     ends = [f"prefect.flow-run.{end}" for end in ("heartbeat", "Completed", "Failed", "Cancelled", "Crashed")]
@@ -45,7 +46,7 @@ def _crash_silent_runs(places: Places) -> dict[str, Any]:
             "type": "event",
             "posture": "Proactive",
             "match": {"prefect.resource.id": "prefect.flow-run.*"},
-            "after": ["prefect.flow-run.heartbeat"],
+            "after": ["prefect.flow-run.Running", "prefect.flow-run.heartbeat"],
             "expect": ends,
             "for_each": ["prefect.resource.id"],
             "threshold": 1,
