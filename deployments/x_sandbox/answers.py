@@ -86,6 +86,16 @@ def not_for_you(value: str, parameter: str, new_names: bool, kind: str = "tweet"
     }
 
 
+def not_this_field(value: str, parameter: str, field_name: str, new_names: bool) -> dict[str, Any]:
+    """The error by which a read names a field of a post that is not for this caller."""
+    return not_for_you(value, parameter, new_names) | {
+        "detail": f"Sorry, you are not authorized to access '{field_name}' on the Tweet with {parameter}: [{value}].",
+        "title": "Field Authorization Error",
+        "field": field_name,
+        "type": problem_type("not-authorized-for-field", new_names),
+    }
+
+
 def not_found(value: str, parameter: str, new_names: bool, status: int, kind: str = "tweet") -> Answer:
     """X's answer where the only thing asked for is not there."""
     return ok({"errors": [missing(value, parameter, new_names, kind)]}, status=status)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployments.x_sandbox.accounts import Account
-from deployments.x_sandbox.answers import missing, not_for_you
+from deployments.x_sandbox.answers import missing, not_for_you, not_this_field
+from deployments.x_sandbox.clock import made_at
+from deployments.x_sandbox.metrics import PRIVATE, PRIVATE_SECONDS, metrics
 from deployments.x_sandbox.post_store import Post
 from deployments.x_sandbox.queries import MEDIA_FIELDS, POLL_FIELDS, POST_EXPANSIONS, POST_FIELDS, USER_FIELDS, Query
 from deployments.x_sandbox.state import Sandbox
@@ -56,14 +58,33 @@ class Wanted:
 
 def content(sandbox: Sandbox, posts: list[Post], wanted: Wanted) -> dict[str, Any]:
     """`data`, `includes` and `errors` of an answer that holds these posts; a part with nothing in it is absent."""
-    views = [post_view(post, sandbox.posts, wanted.fields, wanted.new_names) for post in posts]
+    now = sandbox.clock.now()
+    private = wanted.fields & PRIVATE
+    hidden = [
+        not_this_field(str(post.id), "ids", name, wanted.new_names)
+        for post in posts
+        for name in sorted(private - _metrics_for(post, wanted, now))
+    ]
     referenced, errors = _referenced(sandbox, posts, wanted) if wanted.expansions & REFERENCES else ([], [])
     parts = {
-        "data": views,
+        "data": [_post(sandbox, post, wanted, now) for post in posts],
         "includes": _includes(sandbox, posts, referenced, wanted),
-        "errors": errors,
+        "errors": errors + hidden,
     }
     return {name: part for name, part in parts.items() if part}
+
+
+def _post(sandbox: Sandbox, post: Post, wanted: Wanted, now: float) -> dict[str, Any]:
+    view = post_view(post, sandbox.posts, wanted.fields, wanted.new_names)
+    if names := _metrics_for(post, wanted, now):
+        view |= metrics(post, sandbox.posts, now, names, wanted.new_names)
+    return view
+
+
+def _metrics_for(post: Post, wanted: Wanted, now: float) -> frozenset[str]:
+    """Which of the wanted metrics the caller may see."""
+    own = post.account_id == wanted.viewer_id and now - made_at(post.id) <= PRIVATE_SECONDS
+    return wanted.fields & (PRIVATE | {"public_metrics"} if own else {"public_metrics"})
 
 
 def look_up(
@@ -96,7 +117,7 @@ def _includes(sandbox: Sandbox, posts: list[Post], referenced: list[Post], wante
     includes = {
         "users": [user_view(sandbox.accounts.by_id[user_id], wanted.user_fields) for user_id in users],
         "posts" if wanted.new_names else "tweets": [
-            post_view(post, sandbox.posts, wanted.fields, wanted.new_names) for post in referenced
+            _post(sandbox, post, wanted, sandbox.clock.now()) for post in referenced
         ],
         "media": _media(sandbox, posts, wanted) if "attachments.media_keys" in wanted.expansions else [],
         "polls": _polls(sandbox, posts, wanted) if "attachments.poll_ids" in wanted.expansions else [],

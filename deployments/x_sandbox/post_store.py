@@ -1,6 +1,7 @@
 """The posts that this X accepted, as its endpoints look them up."""
 
 from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -56,6 +57,8 @@ class Posts:
 
     def __init__(self) -> None:
         self.by_id: dict[int, Post] = {}
+        self.replies: Counter[int] = Counter()
+        self.quotes: Counter[int] = Counter()
         self._timelines: dict[str, list[int]] = {}
         self._mentions: dict[str, list[int]] = {}
         self._texts: dict[tuple[str, str], float] = {}
@@ -74,6 +77,7 @@ class Posts:
             conversation_id=parent.conversation_id if parent else post_id,
             extras=extras,
         )
+        self._count(self.by_id[post_id], 1)
         insort(self._timelines.setdefault(entry["account_id"], []), post_id)
         for mentioned in extras.get("mentioned", ()):
             insort(self._mentions.setdefault(mentioned, []), post_id)
@@ -84,6 +88,7 @@ class Posts:
         post = self.by_id.pop(int(entry["x_post_id"]), None)
         if post is not None:
             mentions = (self._mentions[mentioned] for mentioned in post.extras.get("mentioned", ()))
+            self._count(post, -1)
             for ids in (self._timelines[post.account_id], *mentions):
                 del ids[bisect_left(ids, post.id)]
             self._texts.pop((post.account_id, post.text), None)
@@ -107,6 +112,11 @@ class Posts:
     def newest(self, count: int) -> list[Post]:
         """The newest posts of all accounts, newest first, visible in timelines or not."""
         return list(islice(reversed(self.by_id.values()), count))
+
+    def _count(self, post: Post, change: int) -> None:
+        for name, counts in (("in_reply_to", self.replies), ("quoted", self.quotes)):
+            if name in post.extras:
+                counts[int(post.extras[name])] += change
 
     def _visible(self, ids: list[int], span: Span) -> list[Post]:
         within = ids[bisect_right(ids, span.above) : bisect_left(ids, span.below)]

@@ -107,6 +107,46 @@ def test_a_suspended_account_may_do_nothing_until_it_is_back(sandbox: XSandboxPr
     assert alice.post("after").status_code == 201
 
 
+def test_metrics_grow_and_are_the_same_at_every_read(sandbox: XSandboxProcess, alice: Caller) -> None:
+    post_id = alice.posted("see https://example.com")
+    alice.posted("more", reply={"in_reply_to_tweet_id": post_id})
+    alice.http.delete(f"/2/tweets/{alice.posted('oops', reply={'in_reply_to_tweet_id': post_id})}")
+    sandbox.settings(access_token_seconds=10**8)
+    alice = Caller(sandbox, "alice")
+
+    def public() -> dict[str, int]:
+        return dict(alice.get(f"/2/tweets/{post_id}", tweet__fields="public_metrics")["data"]["public_metrics"])
+
+    read = []
+    for hours in (0, 1, 24, 24 * 20):
+        sandbox.settings(clock_offset_seconds=3_600 * hours)
+        read.append(public())
+    for earlier, later in zip(read, read[1:], strict=False):
+        assert all(earlier[name] <= later[name] for name in later)
+    assert read[0]["impression_count"] < read[1]["impression_count"] < read[2]["impression_count"]
+    assert (read[0]["reply_count"], read[3]["like_count"] < read[3]["impression_count"]) == (1, True)
+    sandbox.restart()
+    assert public()["like_count"] == read[3]["like_count"]
+    new = alice.get(f"/2/tweets/{post_id}", post__fields="public_metrics")["data"]["public_metrics"]
+    assert new["repost_count"] == public()["retweet_count"]
+
+
+def test_private_metrics_are_for_the_author_and_for_30_days(sandbox: XSandboxProcess, alice: Caller) -> None:
+    sandbox.settings(access_token_seconds=10**8)
+    alice, bob = Caller(sandbox, "alice"), Caller(sandbox, "bob")
+    post_id = alice.posted("mine")
+    wanted = {"ids": post_id, "tweet__fields": "non_public_metrics,organic_metrics"}
+    own = alice.get("/2/tweets", **wanted)["data"][0]
+    assert {"impression_count", "engagements", "user_profile_clicks"} == own["non_public_metrics"].keys()
+    assert "retweet_count" in own["organic_metrics"]
+    others = bob.get("/2/tweets", **wanted)
+    assert "organic_metrics" not in others["data"][0]
+    assert [error["field"] for error in others["errors"]] == ["non_public_metrics", "organic_metrics"]
+    assert others["errors"][0]["type"].endswith("/not-authorized-for-field")
+    sandbox.settings(clock_offset_seconds=30 * 86_400 + 60)
+    assert len(alice.get("/2/tweets", **wanted)["errors"]) == 2
+
+
 def test_mentions_are_the_posts_that_name_an_account_or_reply_to_it(sandbox: XSandboxProcess, alice: Caller) -> None:
     bob = Caller(sandbox, "bob")
     root = alice.posted("I am @alice, not @bob")
