@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
@@ -65,7 +64,7 @@ class Application:
         for at in range(3, len(parts)):
             named = self._endpoints.get(f"{method} {'/'.join([*parts[:at], '{}', *parts[at + 1 :]])}")
             if named:
-                return named, unquote(parts[at])
+                return named, parts[at]
         return None, ""
 
     def _call(self, scope: Scope, endpoint: Endpoint, path_id: str, first_byte_at: float) -> Call:

@@ -1,5 +1,6 @@
 """A client that others wrote for X works on the sandbox."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -115,6 +116,11 @@ def test_tweepy_reads_for_an_app_that_acts_for_nobody(sandbox: XSandboxProcess) 
         client.get_me(user_auth=False)
 
 
+def header_of(signed: requests.PreparedRequest) -> str:
+    header = signed.headers["Authorization"]
+    return header.decode() if isinstance(header, bytes) else header
+
+
 def test_a_signed_request_counts_once_and_not_forever(sandbox: XSandboxProcess) -> None:
     given = sandbox.oauth1_token("alice")
     auth = tweepy.OAuth1UserHandler(
@@ -125,5 +131,7 @@ def test_a_signed_request_counts_once_and_not_forever(sandbox: XSandboxProcess) 
         session.trust_env = False
         sandbox.fault("delay", endpoint="GET /2/users/me", milliseconds=1)
         assert [session.send(signed).status_code for _ in range(2)] == [200, 401]
+        endless = re.sub(r'oauth_timestamp="\d+"', f'oauth_timestamp="{"9" * 5_000}"', header_of(signed))
+        assert session.get(signed.url, headers={"Authorization": endless}).status_code == 401
         sandbox.settings(clock_offset_seconds=301)
         assert session.send(requests.Request("GET", signed.url, auth=auth).prepare()).status_code == 401
