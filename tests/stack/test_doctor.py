@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 
 from config import loading
 from config.places import Places
-from config.settings import Settings, Stack
+from config.settings import Postgres, Settings, Stack
 from deployments.local import doctor, prefect_api, stack, work_pool
 from deployments.local.doctor import Finding
 from deployments.local.processes import Process
@@ -45,9 +46,9 @@ def test_a_schema_behind_this_release_is_found(running: RunningStack) -> None:
 
 
 def test_a_full_disk_is_found(tmp_path: Path) -> None:
-    places = Places(Settings(home=tmp_path, stack=Stack(disk_free_mb=1_000_000)))
-    if shutil.disk_usage(tmp_path).free < 1_000_000 * doctor.MB:
-        assert "lower stack.disk_free_mb" in ill(list(doctor.disk(places)))["disk"].fix
+    more_than_there_is = Stack().model_copy(update={"disk_free_mb": shutil.disk_usage(tmp_path).total})
+    places = Places(Settings(home=tmp_path).model_copy(update={"stack": more_than_there_is}))
+    assert "lower stack.disk_free_mb" in ill(list(doctor.disk(places)))["disk"].fix
 
 
 def test_a_secret_that_others_can_read_is_found(running: RunningStack) -> None:
@@ -124,3 +125,12 @@ def test_before_the_first_start_it_looks_at_this_machine_alone(tmp_path: Path) -
             os.environ["VIVESPHERE_HOME"] = environment
         loading.load.cache_clear()
     assert set(ill(found)) == {"stack"} and {"packages", "disk", "ports"} <= {finding.name for finding in found}
+
+
+def test_a_port_that_a_stranger_took_is_found_before_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        taken = stranger.getsockname()[1]
+        [finding] = doctor.ports(Places(Settings(home=tmp_path, postgres=Postgres(port=taken))))
+    assert not finding.well
+    assert str(taken) in finding.said
+    assert finding.fix
