@@ -94,7 +94,7 @@ def test_tweepy_is_told_what_its_token_may_not_do(sandbox: XSandboxProcess) -> N
     with pytest.raises(tweepy.Forbidden, match="oauth1 app permissions"):
         signing(sandbox, read_only=True).create_tweet(text="no")
     wrong = signing(sandbox)
-    wrong.access_token_secret = "wrong"
+    wrong.access_token_secret = "wrong"  # pragma: allowlist secret
     with pytest.raises(tweepy.Unauthorized):
         wrong.get_me()
 
