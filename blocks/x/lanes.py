@@ -132,6 +132,7 @@ class _Dialler(httpcore.AsyncNetworkBackend):
 
     async def close(self) -> None:
         if self._stream is not None:
+            # The lane is given up either way, and what its request came to is known already: nothing is lost here.
             with contextlib.suppress(Exception):
                 await self._stream.aclose()
 

@@ -100,7 +100,7 @@ async def said_to_be_alive(session: AsyncSession, host: str) -> Sequence[SenderR
 
 
 async def has_successor(session: AsyncSession, sender_id: UUID, within: timedelta) -> bool:
-    """True where a sender that started later beats; None of them: the caller is the last one."""
+    """True where a sender that started later beats; otherwise the caller is the last one, and goes on."""
     mine = select(senders.c.started_at).where(senders.c.id == sender_id).scalar_subquery()
     found = await session.execute(
         select(func.count())
