@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -22,8 +22,11 @@ log = logging.getLogger("vivesphere.debug")
 LEFT_OUT = "not marked: its bot is not active, or the same text has no known outcome yet"
 
 
-async def mark(at: Connections, sender: UUID, claimed: Sequence[ClaimedPost]) -> dict[UUID, UUID]:
-    """Attempt ids by post id. Without an acknowledged commit nothing is marked, and so nothing is sent."""
+async def mark(at: Connections, sender: UUID, claimed: Sequence[tuple[ClaimedPost, datetime]]) -> dict[UUID, UUID]:
+    """Attempt ids by post id, of posts and the end of the token each is sent by.
+
+    Without an acknowledged commit nothing is marked, and so nothing is sent.
+    """
     marked: dict[UUID, UUID] = {}
     doubted = False
     for pause in pauses():
@@ -37,7 +40,7 @@ async def mark(at: Connections, sender: UUID, claimed: Sequence[ClaimedPost]) ->
             log.warning("posts were not marked, and so not sent: %s", error)
             doubted = True
             await asyncio.sleep(pause)
-    left = [post.id for post in claimed if post.id not in marked]
+    left = [post.id for post, _ in claimed if post.id not in marked]
     if doubted and left:
         await _forget_lost(at, sender, left)
     if left:
@@ -45,14 +48,16 @@ async def mark(at: Connections, sender: UUID, claimed: Sequence[ClaimedPost]) ->
     return marked
 
 
-async def _mark_once(at: Connections, sender: UUID, claimed: Sequence[ClaimedPost]) -> dict[UUID, UUID]:
+async def _mark_once(
+    at: Connections, sender: UUID, claimed: Sequence[tuple[ClaimedPost, datetime]]
+) -> dict[UUID, UUID]:
     database, posting = at.places.settings.postgres, at.places.settings.posting
     async with at.transaction() as session:
         return dict(
             await attempts.mark(
                 session,
                 sender,
-                [(post, fingerprint(post.text)) for post in claimed],
+                [(post, fingerprint(post.text), token_end) for post, token_end in claimed],
                 policy_version=POLICY_VERSION,
                 start_within=timedelta(seconds=posting.start_within_seconds),
                 give_up_within=timedelta(seconds=posting.give_up_seconds),

@@ -42,7 +42,7 @@ class Sent:
 
     post_id: UUID
     handle: str
-    due_at: datetime
+    planned_at: datetime
     status: str
     reason: str | None = None
     x_post_id: str | None = None
@@ -51,7 +51,7 @@ class Sent:
     @property
     def lateness_seconds(self) -> float | None:
         """First byte at X minus planned instant; None where nothing was sent."""
-        return (self.first_byte_at - self.due_at).total_seconds() if self.first_byte_at else None
+        return (self.first_byte_at - self.planned_at).total_seconds() if self.first_byte_at else None
 
 
 @dataclass(order=True)
@@ -110,7 +110,7 @@ class Outbox:
             return result
         self._results.add(result)
         result.add_done_callback(self._results.discard)
-        due = max(post.next_at, post.due_at)
+        due = max(post.next_at, post.planned_at)
         heapq.heappush(self._waiting, _Waiting(self.clock.ticks_at(due), next(self._order), post, token, result))
         self._changed.set()
         return result
@@ -136,7 +136,9 @@ class Outbox:
         while True:
             batch = await self._gather(span)
             began = ticks()
-            marked = await marks.mark(self._at, self._sender, [waiting.post for waiting in batch])
+            marked = await marks.mark(
+                self._at, self._sender, [(waiting.post, waiting.token.expires_at) for waiting in batch]
+            )
             for waiting in batch:
                 post = waiting.post
                 if post.id in marked:
@@ -144,7 +146,9 @@ class Outbox:
                 else:
                     self._under_way -= 1
                     if not waiting.result.done():
-                        waiting.result.set_result(Sent(post.id, post.handle, post.due_at, "not marked", marks.LEFT_OUT))
+                        waiting.result.set_result(
+                            Sent(post.id, post.handle, post.planned_at, "not marked", marks.LEFT_OUT)
+                        )
 
     async def _gather(self, span: float) -> list[_Waiting]:
         """The next posts due within `span`, as many as may be marked now."""
@@ -299,4 +303,6 @@ def _ended(error: XError) -> Ended:
 
 def _sent(settled: Settled, post: ClaimedPost) -> Sent:
     outcome, step = settled.outcome, settled.next_step
-    return Sent(post.id, post.handle, post.due_at, step.status, step.reason, outcome.x_post_id, outcome.first_byte_at)
+    return Sent(
+        post.id, post.handle, post.planned_at, step.status, step.reason, outcome.x_post_id, outcome.first_byte_at
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Table, Text, select, text
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, Table, Text, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.posts import NextStep, Outcome
@@ -23,6 +23,16 @@ publish_attempts = Table(
     Column("sender_id", Id, ForeignKey("senders.id"), nullable=False),
     Column("lease_epoch", Integer, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
+    Column("x_app_id", Id, ForeignKey("x_apps.id")),
+    Column("token_expires_at", Instant, comment="after it, and a minute, X takes no late request any more"),
+    Column(
+        "resend",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="an earlier attempt of this post once was unknown",
+    ),
+    Column("settled_by", Text),
     Column("marked_at", Instant, nullable=False, server_default=app_now),
     Column("start_by", Instant, nullable=False),
     Column("give_up_at", Instant, nullable=False),
@@ -49,7 +59,7 @@ _MARK = text(
     """
     SELECT marked_post_id, attempt_id FROM mark_posts(
         :sender, :policy_version, CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:revisions AS integer[]),
-        CAST(:fingerprints AS bytea[]), :start_within, :give_up_within)
+        CAST(:fingerprints AS bytea[]), CAST(:token_ends AS timestamptz[]), :start_within, :give_up_within)
     """
 )
 
@@ -57,7 +67,7 @@ _MARK = text(
 async def mark(
     session: AsyncSession,
     sender: UUID,
-    claimed: Sequence[tuple[ClaimedPost, bytes]],
+    claimed: Sequence[tuple[ClaimedPost, bytes, datetime]],
     *,
     policy_version: str,
     start_within: timedelta,
@@ -67,7 +77,8 @@ async def mark(
 ) -> Mapping[UUID, UUID]:
     """Move claimed posts to sending: attempt id by post id; a post that may not go is left out.
 
-    Raises IntegrityError where another sender marked the same text of a bot at the same moment.
+    Each post comes with its fingerprint and with the end of the token it will be sent by. Raises IntegrityError where
+    another sender marked the same text of a bot at the same moment.
     """
     await session.execute(
         text("SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true)"),
@@ -78,10 +89,11 @@ async def mark(
         {
             "sender": sender,
             "policy_version": policy_version,
-            "ids": [post.id for post, _ in claimed],
-            "epochs": [post.lease_epoch for post, _ in claimed],
-            "revisions": [post.revision for post, _ in claimed],
-            "fingerprints": [fingerprint for _, fingerprint in claimed],
+            "ids": [post.id for post, _, _ in claimed],
+            "epochs": [post.lease_epoch for post, _, _ in claimed],
+            "revisions": [post.revision for post, _, _ in claimed],
+            "fingerprints": [fingerprint for _, fingerprint, _ in claimed],
+            "token_ends": [token_end for _, _, token_end in claimed],
             "start_within": start_within,
             "give_up_within": give_up_within,
         },
@@ -98,8 +110,9 @@ _SETTLE = text(
             x_post_id text, status text, reason text, next_at timestamptz)
     ), settled AS (
         UPDATE publish_attempts AS attempt
-        SET ended = item.ended, ended_at = app_now(), http_status = item.http_status, problem = item.problem,
-            x_post_id = item.x_post_id, first_byte_at = coalesce(item.first_byte_at, attempt.first_byte_at)
+        SET ended = item.ended, ended_at = app_now(), settled_by = 'answer', http_status = item.http_status,
+            problem = item.problem, x_post_id = item.x_post_id,
+            first_byte_at = coalesce(item.first_byte_at, attempt.first_byte_at)
         FROM item
         WHERE attempt.id = item.attempt_id AND (attempt.ended IS NULL OR attempt.ended = 'unknown')
         RETURNING attempt.id
@@ -141,7 +154,8 @@ _SWEEP = text(
         SELECT id FROM publish_attempts WHERE ended IS NULL AND give_up_at < (SELECT app_now())
         ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
     ), ended AS (
-        UPDATE publish_attempts AS attempt SET ended = 'unknown', ended_at = app_now(), problem = 'no-outcome-written'
+        UPDATE publish_attempts AS attempt SET ended = 'unknown', ended_at = app_now(), settled_by = 'sweeper',
+            problem = 'no-outcome-written'
         FROM overdue WHERE attempt.id = overdue.id RETURNING attempt.post_id
     )
     UPDATE posts

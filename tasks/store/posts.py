@@ -5,7 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, Table, Text, func, select, text, tuple_, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    Interval,
+    SmallInteger,
+    Table,
+    Text,
+    func,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,6 +43,17 @@ posts = Table(
     Column("paid_partnership", Boolean, nullable=False, server_default="false"),
     Column("due_at", Instant, nullable=False),
     Column("expires_at", Instant),
+    Column(
+        "planned_at",
+        Instant,
+        nullable=False,
+        comment="the instant it is meant to leave: due_at, moved within spread_seconds",
+    ),
+    Column("spread_seconds", Integer, nullable=False, server_default="0"),
+    Column("misfire", Text, nullable=False, server_default="send_if_within"),
+    Column("misfire_within", Interval),
+    Column("thread_id", Id),
+    Column("thread_place", SmallInteger),
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("source", Text, nullable=False),
     Column("external_id", Text),
@@ -75,7 +100,8 @@ class PostRow:
 
 @dataclass(frozen=True)
 class ClaimedPost:
-    """A post that one sender holds under a lease, with all it takes to send it."""
+    """A post that one sender holds under a lease, with all it takes to send it; a part of a thread replies to the part
+    before."""
 
     id: UUID
     bot_id: UUID
@@ -87,6 +113,7 @@ class ClaimedPost:
     made_with_ai: bool
     paid_partnership: bool
     due_at: datetime
+    planned_at: datetime
     next_at: datetime
     revision: int
     attempts: int
@@ -130,6 +157,7 @@ async def add(
             "id": post_id,
             "bot_id": bot_id,
             "status": "scheduled",
+            "planned_at": draft.due_at,
             "next_at": draft.due_at,
             "source": source,
             "created_by": created_by,
@@ -205,15 +233,18 @@ async def cancel(session: AsyncSession, post_id: UUID, reason: str) -> bool:
 _CLAIM_DUE = text(
     """
     WITH due AS (
-        SELECT post.id, bot.handle
+        SELECT post.id, bot.handle, before.x_post_id AS before_x_post_id
         FROM posts AS post
         JOIN bots AS bot ON bot.id = post.bot_id
         LEFT JOIN senders AS holder ON holder.id = post.lease_sender
+        LEFT JOIN posts AS before
+            ON before.thread_id = post.thread_id AND before.thread_place = post.thread_place - 1
         WHERE post.status IN ('scheduled', 'claimed')
             AND post.next_at <= (SELECT app_now() + :ahead)
             AND (post.status = 'scheduled' OR post.lease_until < (SELECT app_now()) OR holder.died_at IS NOT NULL)
             AND least(post.expires_at, post.due_at + :grace) > (SELECT app_now())
-            AND bot.state = 'active'
+            AND bot.state = 'active' AND NOT silenced(bot)
+            AND (coalesce(post.thread_place, 1) = 1 OR before.status = 'published')
         ORDER BY post.next_at, post.id
         LIMIT :limit
         FOR UPDATE OF post SKIP LOCKED
@@ -222,9 +253,10 @@ _CLAIM_DUE = text(
     SET status = 'claimed', lease_sender = :sender, lease_epoch = lease_epoch + 1,
         lease_until = app_now() + :lease, updated_at = app_now()
     FROM due WHERE posts.id = due.id
-    RETURNING posts.id, posts.bot_id, due.handle, posts.text, posts.reply_to_x_post_id, posts.quote_x_post_id,
-        posts.reply_settings, posts.made_with_ai, posts.paid_partnership, posts.due_at, posts.next_at,
-        posts.revision, posts.attempts, posts.lease_epoch
+    RETURNING posts.id, posts.bot_id, due.handle, posts.text,
+        coalesce(due.before_x_post_id, posts.reply_to_x_post_id) AS reply_to_x_post_id, posts.quote_x_post_id,
+        posts.reply_settings, posts.made_with_ai, posts.paid_partnership, posts.due_at, posts.planned_at,
+        posts.next_at, posts.revision, posts.attempts, posts.lease_epoch
     """
 )
 

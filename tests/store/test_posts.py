@@ -1,6 +1,6 @@
 """Claims, marks and outcomes on a real Postgres."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -16,6 +16,8 @@ from tasks.store.posts import ClaimedPost
 from tests.makers import stored_bots, stored_posts
 
 Sessions = async_sessionmaker[AsyncSession]
+
+TOKEN_END = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 async def a_sender(session: AsyncSession) -> UUID:
@@ -42,7 +44,7 @@ async def mark(
         await attempts.mark(
             session,
             sender,
-            [(post, fingerprint(post.text)) for post in claimed],
+            [(post, fingerprint(post.text), TOKEN_END) for post in claimed],
             policy_version=POLICY_VERSION,
             start_within=timedelta(seconds=2),
             give_up_within=timedelta(seconds=give_up_seconds),
@@ -102,6 +104,51 @@ async def test_a_paused_bot_is_neither_claimed_nor_marked(sessions: Sessions) ->
     async with sessions.begin() as session:
         assert await mark(session, sender, claimed) == {}
         assert await claim(session, sender) == []
+
+
+@pytest.mark.parametrize(
+    "silence",
+    [
+        "INSERT INTO stops (scope, reason, created_by) VALUES ('fleet', 'fire', 'ops')",
+        "INSERT INTO stops (scope, label, reason, created_by) VALUES ('label', 'wien', 'fire', 'ops')",
+        "INSERT INTO stops (scope, bot_id, reason, created_by) SELECT 'bot', id, 'fire', 'ops' FROM bots",
+        "INSERT INTO breakers (bot_id, cause, evidence) SELECT id, 'suspended', 'X says so' FROM bots",
+    ],
+)
+async def test_a_silenced_bot_is_neither_claimed_nor_marked(sessions: Sessions, silence: str) -> None:
+    async with sessions.begin() as session:
+        sender = await a_sender(session)
+        await stored_posts(session, (await stored_bots(session, labels=["wien"]))[0], 2)
+        claimed = await claim(session, sender, limit=1)
+        await session.execute(text(silence))
+    async with sessions.begin() as session:
+        assert await mark(session, sender, claimed) == {}
+        assert await claim(session, sender) == []
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE stops SET ends_at = app_now()"))
+        await session.execute(text("UPDATE breakers SET ends_at = app_now()"))
+        assert len(await claim(session, sender)) == 1
+        assert len(await mark(session, sender, claimed)) == 1
+
+
+async def test_a_part_of_a_thread_waits_for_the_part_before_and_replies_to_it(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        sender = await a_sender(session)
+        first, second = await stored_posts(session, (await stored_bots(session))[0], 2)
+        thread = "UPDATE posts SET thread_id = :thread, thread_place = :place WHERE id = :id"
+        for place, post_id in enumerate((first, second), start=1):
+            await session.execute(text(thread), {"thread": first, "place": place, "id": post_id})
+        assert [post.id for post in await claim(session, sender)] == [first]
+        await session.execute(
+            text("UPDATE posts SET status = 'published', x_post_id = '7', lease_until = NULL WHERE id = :id"),
+            {"id": first},
+        )
+        claimed = await claim(session, sender)
+        assert [(post.id, post.reply_to_x_post_id) for post in claimed] == [(second, "7")]
+        await session.execute(text("UPDATE posts SET status = 'deleted' WHERE id = :id"), {"id": first})
+        assert await mark(session, sender, claimed) == {}
+        await session.execute(text("UPDATE posts SET status = 'published' WHERE id = :id"), {"id": first})
+        assert list(await mark(session, sender, claimed)) == [second]
 
 
 @pytest.mark.promise("P1")
