@@ -36,6 +36,13 @@ def test_more_are_refused_with_the_count(text: str) -> None:
     assert str(weighted_length(text)) in verdict.findings[0].evidence
 
 
+@pytest.mark.parametrize(("text", "said"), [(" ", "white space"), ("a\uffffb", "U+FFFF")])
+def test_what_x_takes_in_no_text_is_refused(text: str, said: str) -> None:
+    (finding,) = gate.judge(Case(a_draft(text=text), an_account())).findings
+    assert (finding.rule, finding.severity) == ("weighted-length", "refuse")
+    assert said in finding.evidence
+
+
 @pytest.mark.promise("P6")
 @pytest.mark.parametrize(
     ("account", "said"),
