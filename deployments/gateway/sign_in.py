@@ -1,11 +1,19 @@
-"""Who is asking, and may they: the one dependency that every route has in its signature."""
+"""Who is asking, and may they: the one door of our routes, of the proxy and of websockets.
 
+`authenticate` says who it is, `Actor.may` what he may do. People sign in by name and password; signing in through
+somebody else's OpenID Connect would become a third way in here, beside `_by_key` and `_by_token`.
+"""
+
+import base64
+import binascii
 import logging
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from deployments.gateway.opening import Ready
 from deployments.gateway.problems import ProblemError
@@ -36,6 +44,50 @@ Opened = Annotated[Connections, Depends(_connections)]
 Running = Annotated[Ready, Depends(ready)]
 
 
+async def authenticate(running: Ready, scope: Scope) -> Actor | None:
+    """Who makes this request or opens this websocket; None for a stranger.
+
+    Read from the headers: `Authorization: Bearer` with an access token or an API key `<id>:<secret>`, or
+    `Authorization: Basic` with an API key. What he may do, `Actor.may` says.
+    """
+    try:
+        return await identify(running, scope)
+    except ProblemError:
+        return None
+
+
+async def holder(running: Ready, credential: str) -> Actor | None:
+    """Whom an access token or API key belongs to, where it does not come in a header; None for any other text."""
+    try:
+        return await _holder(running, credential)
+    except ProblemError:
+        return None
+
+
+async def identify(running: Ready, scope: Scope) -> Actor:
+    """As `authenticate`, but raises 401 with the reason, and notes the refusal."""
+    try:
+        return await _holder(running, credential(Headers(scope=scope)))
+    except ProblemError as problem:
+        _note(scope, problem)
+        raise
+
+
+def credential(headers: Headers) -> str | None:
+    """What the Authorization header holds: an access token, or an API key `<id>:<secret>` as Bearer or as Basic."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    given = given.strip()
+    if scheme.lower() == "bearer":
+        return given
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(given, validate=True).decode()
+        except (binascii.Error, ValueError):
+            # Something was shown, and it is nobody's.
+            return ":"
+    return None
+
+
 class Needs:
     """Lets a caller with `permission` in; nobody else."""
 
@@ -46,14 +98,14 @@ class Needs:
         self,
         request: Request,
         running: Running,
-        given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+        # For the API's own pages, which learn from it how to sign in.
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     ) -> Actor:
         """The caller; raises 401 for a stranger and 403 for who lacks the permission."""
-        return await self.admit(request, running, given.credentials if given else None)
+        return await self.admit(running, await identify(running, request.scope))
 
-    async def admit(self, request: Request, running: Ready, token: str | None) -> Actor:
-        """The caller whom `token` names, if he has the permission."""
-        actor = await identify(running, token, request)
+    async def admit(self, running: Ready, actor: Actor) -> Actor:
+        """The actor, if he has the permission."""
         if not actor.may(self.permission):
             await access.denied(running.connections, actor, self.permission)
             raise ProblemError(403, "not-allowed", f"{actor.name} lacks the permission {self.permission}")
@@ -67,7 +119,12 @@ class NeedsOfToken(Needs):
         self, request: Request, running: Running, token: Annotated[SecretStr, Query(max_length=TOKEN_CHARACTERS_MAX)]
     ) -> Actor:
         """The holder of the token."""
-        return await self.admit(request, running, token.get_secret_value())
+        try:
+            actor = await _holder(running, token.get_secret_value())
+        except ProblemError as problem:
+            _note(request.scope, problem)
+            raise
+        return await self.admit(running, actor)
 
 
 def needs(permission: Permission) -> Any:
@@ -80,38 +137,48 @@ def needs_of_token(permission: Permission) -> Any:
     return Depends(NeedsOfToken(permission))
 
 
-async def identify(running: Ready, token: str | None, request: Request) -> Actor:
+async def _holder(running: Ready, given: str | None) -> Actor:
     """The user or program as they stand now; a disabled user's token ends at once. Raises 401."""
-    if not token or len(token) > TOKEN_CHARACTERS_MAX:
-        raise _stranger(request, "sign-in-needed", "send `Authorization: Bearer` with an access token or an API key")
-    if ":" in token:
-        actor = await access.by_key(running.connections, token)
-        if actor is None:
-            raise _stranger(request, "key-refused", "the API key is unknown, revoked or expired")
-        return actor
-    try:
-        username = running.signer.holder(token).username
-    except TokenRefusedError as error:
-        raise _stranger(request, "token-expired" if error.expired else "token-refused", str(error)) from None
-    actor = await access.by_name(running.connections, username)
+    if not given or len(given) > TOKEN_CHARACTERS_MAX:
+        raise _stranger("sign-in-needed", "send `Authorization: Bearer` with an access token or an API key")
+    return await (_by_key if ":" in given else _by_token)(running, given)
+
+
+async def _by_key(running: Ready, key: str) -> Actor:
+    actor = await access.by_key(running.connections, key)
     if actor is None:
-        raise _stranger(request, "token-refused", "the user of this token is gone or disabled")
+        raise _stranger("key-refused", "the API key is unknown, revoked or expired")
     return actor
 
 
-def _stranger(request: Request, problem: str, detail: str) -> ProblemError:
-    security_log.info(
-        "refused: %s",
-        problem,
-        extra={
-            "actor": "unknown",
-            "action": "access.refused",
-            "subject": request.url.path,
-            "details": {"problem": problem, "method": request.method, "client": _host(request)},
-        },
-    )
+async def _by_token(running: Ready, token: str) -> Actor:
+    try:
+        username = running.signer.holder(token).username
+    except TokenRefusedError as error:
+        raise _stranger("token-expired" if error.expired else "token-refused", str(error)) from None
+    actor = await access.by_name(running.connections, username)
+    if actor is None:
+        raise _stranger("token-refused", "the user of this token is gone or disabled")
+    return actor
+
+
+def _stranger(problem: str, detail: str) -> ProblemError:
     return ProblemError(401, problem, detail, {"WWW-Authenticate": "Bearer"})
 
 
-def _host(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
+def _note(scope: Scope, problem: ProblemError) -> None:
+    client = scope.get("client")
+    security_log.info(
+        "refused: %s",
+        problem.problem,
+        extra={
+            "actor": "unknown",
+            "action": "access.refused",
+            "subject": scope["path"],
+            "details": {
+                "problem": problem.problem,
+                "method": scope.get("method", "WEBSOCKET"),
+                "client": client[0] if client else "unknown",
+            },
+        },
+    )

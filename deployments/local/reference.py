@@ -17,7 +17,7 @@ from config.loading import APP_ROOT
 from config.places import Places
 from config.settings import Settings
 from tasks.domain.policy import gate
-from tasks.domain.roles import PERMISSIONS, Permission
+from tasks.domain.roles import RIGHTS, Role
 
 FOLDER = APP_ROOT / "docs" / "reference"
 MADE = "<!-- Made by `make docs`; change the code, not this page. -->\n\n"
@@ -72,11 +72,17 @@ def errors_page() -> str:
 
 def roles_page() -> str:
     """Which role may do what."""
-    roles = sorted(PERMISSIONS)
-    lines = ["# Roles\n\n", "| permission | " + " | ".join(roles) + " |\n", "|---|" + "---|" * len(roles) + "\n"]
-    for permission in sorted(get_args(Permission)):
-        marks = " | ".join("yes" if permission in PERMISSIONS[role] else "no" for role in roles)
-        lines.append(f"| `{permission}` | {marks} |\n")
+    roles = get_args(Role)
+    lines = [
+        "# Roles\n\n",
+        "A role holds for everything, or for what bears one label. Where `by label` says no, only a role for ",
+        "everything counts: the thing has no labels, or shows all bots at once. What no line grants is refused.\n\n",
+        "| permission | " + " | ".join(roles) + " | by label |\n",
+        "|---|" + "---|" * (len(roles) + 1) + "\n",
+    ]
+    for permission, right in sorted(RIGHTS.items()):
+        marks = " | ".join("yes" if role in right.roles else "no" for role in roles)
+        lines.append(f"| `{permission}` | {marks} | {'yes' if right.by_label else 'no'} |\n")
     return "".join(lines)
 
 

@@ -1,28 +1,97 @@
-"""Who may do what: one table for routes, commands and pages."""
+"""Who may do what: one table for routes, commands, websockets and Prefect's own pages."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 from uuid import UUID
 
+Role = Literal["viewer", "operator", "approver", "worker", "admin"]
+# What a route of Prefect's does: looks, works, lets a waiting run go on, serves a worker, or runs code.
+Class = Literal["read", "operate", "approve", "worker", "admin"]
 Permission = Literal[
+    "access.own",
+    "access.validate",
     "apps.read",
     "apps.write",
     "bots.connect",
     "bots.read",
     "bots.write",
     "personas.read",
-    "personas.write",
+    "posts.cancel",
     "posts.read",
     "posts.schedule",
-    "posts.cancel",
+    "prefect.admin",
+    "prefect.approve",
+    "prefect.operate",
+    "prefect.read",
+    "prefect.worker",
+    "roles.assign",
+    "roles.read",
     "runs.read",
     "runs.start",
-    "access.validate",
+    "users.read",
+    "users.write",
 ]
-Role = Literal["admin"]
 
-PERMISSIONS: Mapping[Role, frozenset[str]] = {"admin": frozenset(get_args(Permission))}
+
+@dataclass(frozen=True)
+class Right:
+    """What a permission takes: one of these roles.
+
+    `by_label`: a role for one label grants it for what bears that label. Without it only a role over everything
+    counts, because the thing has no labels or shows all bots at once.
+    """
+
+    roles: frozenset[Role]
+    by_label: bool = False
+
+
+def _right(*roles: Role, by_label: bool = False) -> Right:
+    return Right(frozenset(roles), by_label)
+
+
+# Whatever stands here for nobody is allowed to nobody.
+RIGHTS: Mapping[Permission, Right] = {
+    "access.own": _right("viewer", "operator", "approver", "worker", "admin", by_label=True),
+    "access.validate": _right("viewer", "operator", "approver", "worker", "admin", by_label=True),
+    "apps.read": _right("viewer", "operator", "approver", "admin"),
+    "apps.write": _right("admin"),
+    "bots.connect": _right("operator", "admin", by_label=True),
+    "bots.read": _right("viewer", "operator", "approver", "admin", by_label=True),
+    "bots.write": _right("operator", "admin", by_label=True),
+    "personas.read": _right("viewer", "operator", "approver", "admin", by_label=True),
+    "posts.cancel": _right("operator", "admin", by_label=True),
+    "posts.read": _right("viewer", "operator", "approver", "admin", by_label=True),
+    "posts.schedule": _right("operator", "admin", by_label=True),
+    "prefect.admin": _right("admin"),
+    "prefect.approve": _right("approver", "admin"),
+    "prefect.operate": _right("operator", "worker", "admin"),
+    "prefect.read": _right("viewer", "operator", "approver", "worker", "admin"),
+    "prefect.worker": _right("worker", "admin"),
+    "roles.assign": _right("admin"),
+    "roles.read": _right("admin"),
+    "runs.read": _right("viewer", "operator", "approver", "admin", by_label=True),
+    "runs.start": _right("operator", "admin", by_label=True),
+    "users.read": _right("admin"),
+    "users.write": _right("admin"),
+}
+
+# Prefect's routes and websockets are told apart by what they do; see the table of the proxy.
+PREFECT: Mapping[Class, Permission] = {
+    "read": "prefect.read",
+    "operate": "prefect.operate",
+    "approve": "prefect.approve",
+    "worker": "prefect.worker",
+    "admin": "prefect.admin",
+}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A role in force: for what bears `label`, or for everything."""
+
+    role: Role
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,14 +100,46 @@ class Actor:
 
     name: str
     kind: Literal["user", "key", "system"]
-    roles: frozenset[Role] = frozenset()
+    grants: frozenset[Grant] = frozenset()
     user_id: UUID | None = None
 
-    def may(self, permission: Permission) -> bool:
-        """True where one of the actor's roles grants `permission`; no role, no right."""
-        return any(permission in PERMISSIONS[role] for role in self.roles)
+    def within(self, permission: Permission) -> frozenset[str] | None:
+        """Labels for which the actor has `permission`: None is everything, an empty set is nothing."""
+        right = RIGHTS[permission]
+        labels = {grant.label for grant in self.grants if grant.role in right.roles}
+        if None in labels:
+            return None
+        return frozenset(label for label in labels if label is not None) if right.by_label else frozenset()
+
+    def may(self, permission: Permission, labels: Collection[str] | None = None) -> bool:
+        """True where a role of the actor grants `permission`; no role, no right.
+
+        With `labels`, those of the thing in question: for that thing. Without: for something or other, and what he
+        then sees is limited by `within`.
+        """
+        within = self.within(permission)
+        if within is None:
+            return True
+        return bool(within if labels is None else within.intersection(labels))
+
+    def may_everywhere(self, permission: Permission) -> bool:
+        """True where no label bounds the right."""
+        return self.within(permission) is None
+
+
+def narrowed(grants: Iterable[Grant], role: Role | None, label: str | None) -> frozenset[Grant]:
+    """What is left of a user's roles in a key made for one role, one label, or both: never more than the user has.
+
+    An admin's key may be made for any role; another's for a role that the owner holds.
+    """
+    return frozenset(
+        Grant(role or grant.role, grant.label or label)
+        for grant in grants
+        if role in (None, grant.role) or grant.role == "admin"
+        if None in (label, grant.label) or label == grant.label
+    )
 
 
 def system(name: str) -> Actor:
     """The actor of work that no person asked for, such as the sweeper."""
-    return Actor(name=name, kind="system", roles=frozenset({"admin"}))
+    return Actor(name, "system", frozenset({Grant("admin")}))

@@ -4,16 +4,14 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
 from functools import cache
-from typing import get_args
 from uuid import UUID
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from tasks.connections import Connections
-from tasks.domain.roles import Actor, Permission, Role, system
+from tasks.domain.roles import Actor, Permission, system
 from tasks.operations import activity
 from tasks.store import access
 
@@ -47,7 +45,7 @@ async def by_password(at: Connections, username: str, password: str) -> Actor | 
     hashed = user.password_hash if user else await asyncio.to_thread(_stand_in)
     async with _semaphore(at.places.settings.gateway.hashing_slots):
         right = await asyncio.to_thread(_hasher().verify, password, hashed)
-    return Actor(user.username, "user", _known(user.roles), user.id) if user and right else None
+    return Actor(user.username, "user", user.grants, user.id) if user and right else None
 
 
 async def denied(at: Connections, actor: Actor, permission: Permission) -> None:
@@ -67,14 +65,14 @@ async def by_key(at: Connections, key: str) -> Actor | None:
         row = await access.key_by_id(session, key_id)
     if row is None or not hmac.compare_digest(row.secret_sha256, _digest(secret)):
         return None
-    return Actor(f"{row.username}/{row.name}", "key", _known(row.roles), row.user_id)
+    return Actor(f"{row.username}/{row.name}", "key", row.grants, row.user_id)
 
 
 async def by_name(at: Connections, username: str) -> Actor | None:
     """A user as he stands now; None if he is gone or disabled."""
     async with at.transaction() as session:
         user = await access.user_by_name(session, username)
-    return Actor(user.username, "user", _known(user.roles), user.id) if user else None
+    return Actor(user.username, "user", user.grants, user.id) if user else None
 
 
 async def ensure_admin(at: Connections, username: str, password: str) -> UUID:
@@ -100,11 +98,6 @@ def _semaphore(slots: int) -> asyncio.Semaphore:
     if _slots is None:
         _slots = asyncio.Semaphore(slots)
     return _slots
-
-
-def _known(roles: Sequence[str]) -> frozenset[Role]:
-    """Roles that this release has; a name it does not know grants nothing."""
-    return frozenset(role for role in get_args(Role) if role in roles)
 
 
 def _digest(secret: str) -> bytes:

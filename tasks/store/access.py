@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 from uuid import UUID
 
 from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks.store.base import Id, Instant, app_now, metadata, new_id
+from tasks.domain.roles import Grant, Role
+from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id
 
 users = Table(
     "users",
@@ -51,7 +53,7 @@ class UserRow:
     id: UUID
     username: str
     password_hash: str
-    roles: Sequence[str]
+    grants: frozenset[Grant]
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,17 @@ class KeyRow:
     secret_sha256: bytes
     user_id: UUID
     username: str
-    roles: Sequence[str]
+    grants: frozenset[Grant]
 
 
-_roles = (
-    select(func.array_agg(role_bindings.c.role.distinct()))
+_grants = (
+    select(func.jsonb_agg(func.jsonb_build_array(role_bindings.c.role, role_bindings.c.label), type_=Json))
     .where(
         role_bindings.c.user_id == users.c.id,
-        role_bindings.c.label.is_(None),
         or_(role_bindings.c.ends_at.is_(None), role_bindings.c.ends_at > app_now),
     )
     .scalar_subquery()
+    .label("grants")
 )
 
 
@@ -93,11 +95,11 @@ async def put_user(session: AsyncSession, username: str, password_hash: str, rol
 
 async def user_by_name(session: AsyncSession, username: str) -> UserRow | None:
     """A user who is not disabled, or None."""
-    wanted = select(users.c.id, users.c.username, users.c.password_hash, _roles.label("roles")).where(
+    wanted = select(users.c.id, users.c.username, users.c.password_hash, _grants).where(
         users.c.username == username, users.c.disabled_at.is_(None)
     )
     row = (await session.execute(wanted)).one_or_none()
-    return UserRow(row.id, row.username, row.password_hash, row.roles or ()) if row else None
+    return UserRow(row.id, row.username, row.password_hash, known(row.grants)) if row else None
 
 
 async def replace_key(session: AsyncSession, user_id: UUID, name: str, secret_sha256: bytes) -> UUID:
@@ -124,7 +126,7 @@ async def key_by_id(session: AsyncSession, key_id: UUID) -> KeyRow | None:
             api_keys.c.secret_sha256,
             users.c.id.label("user_id"),
             users.c.username,
-            _roles.label("roles"),
+            _grants,
         )
         .join_from(api_keys, users)
         .where(
@@ -137,4 +139,9 @@ async def key_by_id(session: AsyncSession, key_id: UUID) -> KeyRow | None:
     row = (await session.execute(wanted)).one_or_none()
     if row is None:
         return None
-    return KeyRow(row.id, row.name, bytes(row.secret_sha256), row.user_id, row.username, row.roles or ())
+    return KeyRow(row.id, row.name, bytes(row.secret_sha256), row.user_id, row.username, known(row.grants))
+
+
+def known(found: Sequence[Any] | None) -> frozenset[Grant]:
+    """Roles that this release has; a name it does not know grants nothing."""
+    return frozenset(Grant(role, label) for role, label in found or () if role in get_args(Role))

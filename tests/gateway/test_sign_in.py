@@ -1,5 +1,6 @@
 """Who gets in, with what, and what is said to those who do not."""
 
+import base64
 import json
 import stat
 from datetime import timedelta
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from config.places import Places
 from deployments.gateway import first_sign_in
 from deployments.gateway.app import ROUTERS
-from deployments.gateway.sign_in import Needs
+from deployments.gateway.sign_in import Needs, authenticate, holder
 from deployments.gateway.tokens import Signer
 from tests.gateway.conftest import Front, served, without_rights
 
@@ -79,7 +80,43 @@ async def test_name_and_password_bring_a_token_that_opens_the_api(front: Front) 
     token = {"Authorization": f"Bearer {signed_in['access_token']}"}
     assert (await front.anybody.get("/api/v1/bots", headers=token)).status_code == 200
     answer = await front.anybody.get("/api/v1/auth/validate", params={"token": signed_in["access_token"]})
-    assert answer.json() == {"status": "valid", "name": "admin", "kind": "user", "roles": ["admin"]}
+    held = [{"role": "admin", "label": None}]
+    assert answer.json() == {"status": "valid", "name": "admin", "kind": "user", "roles": held}
+
+
+def as_header(scheme: str, given: str) -> dict[str, str]:
+    return {"Authorization": f"{scheme} {given}"}
+
+
+async def test_a_key_opens_the_api_as_bearer_and_as_the_basic_that_prefects_programs_send(front: Front) -> None:
+    key = front.admin.headers["Authorization"].removeprefix("Bearer ")
+    basic = base64.b64encode(key.encode()).decode()
+    wrong = base64.b64encode(f"{key}x".encode()).decode()
+    for header, status in (
+        (as_header("Bearer", key), 200),
+        (as_header("Basic", basic), 200),
+        (as_header("Basic", wrong), 401),
+        (as_header("Basic", "no base64"), 401),
+        (as_header("Digest", key), 401),
+    ):
+        assert (await front.anybody.get("/api/v1/bots", headers=header)).status_code == status
+
+
+async def test_proxy_and_websockets_learn_who_asks_without_a_route(front: Front) -> None:
+    key = front.admin.headers["Authorization"].removeprefix("Bearer ")
+    ready = front.app.state.opening.ready
+
+    def asked(*headers: tuple[bytes, bytes]) -> dict[str, object]:
+        return {"type": "websocket", "path": "/api/events/out", "scheme": "ws", "headers": headers}
+
+    found = await authenticate(ready, asked((b"authorization", f"Bearer {key}".encode())))
+    assert found is not None
+    assert (found.name, found.may("prefect.admin")) == ("admin/cli", True)
+    # Prefect's programs name themselves in the first message of a websocket.
+    assert await holder(ready, key) == found
+    for stranger in ([], [(b"authorization", b"Bearer x:y")]):
+        assert await authenticate(ready, asked(*stranger)) is None
+    assert await holder(ready, "x:y") is None
 
 
 async def test_wrong_name_and_wrong_password_are_told_the_same(front: Front) -> None:

@@ -32,13 +32,22 @@ class SignedIn(BaseModel):
     expires_in: Annotated[int, Field(description="Seconds from now.")]
 
 
+class GrantView(BaseModel):
+    """A role in force: for what bears `label`, or for everything."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    role: Role
+    label: str | None
+
+
 class Valid(BaseModel):
     """Whom a token or key stands for, and what he may be."""
 
     status: Literal["valid"] = "valid"
     name: str
     kind: Literal["user", "key", "system"]
-    roles: list[Role]
+    roles: list[GrantView]
 
 
 @router.post("/login", responses={401: {"description": "Name and password do not belong together."}})
@@ -58,4 +67,5 @@ async def login(given: SignIn, running: Running) -> SignedIn:
 @router.get("/validate", responses={401: {"description": "The token is not, or no longer, one of ours."}})
 async def validate(caller: Annotated[Actor, needs_of_token("access.validate")]) -> Valid:
     """Look whether a token is good; it reaches no log."""
-    return Valid(name=caller.name, kind=caller.kind, roles=sorted(caller.roles))
+    held = sorted(caller.grants, key=lambda grant: (grant.role, grant.label or ""))
+    return Valid(name=caller.name, kind=caller.kind, roles=[GrantView.model_validate(grant) for grant in held])
