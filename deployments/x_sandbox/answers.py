@@ -107,6 +107,17 @@ def oauth_error(status: int, error: str, description: str) -> Answer:
     return Answer(status, body, problem=description)
 
 
+def unsupported_authentication(way: str, ways: list[str]) -> Answer:
+    """X's answer to a token that is good, but not for this endpoint."""
+    return problem(
+        403,
+        "Unsupported Authentication",
+        f"Authenticating with {way} is forbidden for this endpoint. Supported authentication types are "
+        f"[{', '.join(ways)}].",
+        type=problem_type("unsupported-authentication"),
+    )
+
+
 def unauthorized() -> Answer:
     """X's answer to a token that it does not take."""
     return problem(401, "Unauthorized")
@@ -143,12 +154,8 @@ PROBLEMS = {
         type=_CLIENT_FORBIDDEN,
         reason="client-not-enrolled",
     ),
-    "unsupported-authentication": problem(
-        403,
-        "Unsupported Authentication",
-        "Authenticating with OAuth 2.0 Application-Only is forbidden for this endpoint. Supported authentication types "
-        "are [OAuth 1.0a User Context, OAuth 2.0 User Context].",
-        type=problem_type("unsupported-authentication"),
+    "unsupported-authentication": unsupported_authentication(
+        "OAuth 2.0 Application-Only", ["OAuth 1.0a User Context", "OAuth 2.0 User Context"]
     ),
     "oauth1-permissions": problem(
         403,

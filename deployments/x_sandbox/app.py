@@ -6,9 +6,17 @@ import re
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from deployments.x_sandbox import media, oauth, post_reads, posts, users
-from deployments.x_sandbox.answers import PROBLEMS, Answer, Headers, problem, too_many_requests, unauthorized
-from deployments.x_sandbox.call import Call, Endpoint
+from deployments.x_sandbox import analytics, counts, media, oauth, post_reads, posts, trends, users
+from deployments.x_sandbox.answers import (
+    PROBLEMS,
+    Answer,
+    Headers,
+    problem,
+    too_many_requests,
+    unauthorized,
+    unsupported_authentication,
+)
+from deployments.x_sandbox.call import APP_ONLY, OAUTH1, OAUTH2, Call, Endpoint
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.connection import ClientLeft, Connection
 from deployments.x_sandbox.faults import CHANCE, Ended, Scene, When, strike
@@ -22,6 +30,16 @@ NOT_FOUND = Answer(404, b"", problem="Not Found")
 DISK_FULL = problem(503, "Service Unavailable", "The sandbox could not write its ledger.")
 RECORDED = "POST /2/tweets"
 """Refusals of this endpoint stand in the ledger: the limits that we keep are judged by them."""
+ENDPOINTS = [
+    *posts.ENDPOINTS,
+    *post_reads.ENDPOINTS,
+    *users.ENDPOINTS,
+    *trends.ENDPOINTS,
+    *counts.ENDPOINTS,
+    *analytics.ENDPOINTS,
+    *media.ENDPOINTS,
+    *oauth.ENDPOINTS,
+]
 
 
 class Application:
@@ -30,10 +48,7 @@ class Application:
     def __init__(self, sandbox: Sandbox, pages: Starlette) -> None:
         self._sandbox = sandbox
         self._pages = pages
-        self._endpoints: dict[str, Endpoint] = {
-            HOLE.sub("{}", each.name): each
-            for each in [*posts.ENDPOINTS, *post_reads.ENDPOINTS, *users.ENDPOINTS, *media.ENDPOINTS, *oauth.ENDPOINTS]
-        }
+        self._endpoints: dict[str, Endpoint] = {HOLE.sub("{}", each.name): each for each in ENDPOINTS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -106,8 +121,11 @@ class Application:
         if access is None:
             return unauthorized()
         call.access = access
+        way = APP_ONLY if access.family.account_id is None else OAUTH1 if call.signer else OAUTH2
+        if way not in endpoint.ways_in:
+            return unsupported_authentication(way, endpoint.ways_in)
         if access.family.account_id is None:
-            return None if endpoint.app_only else PROBLEMS["unsupported-authentication"]
+            return None
         call.account = self._sandbox.accounts.by_id.get(access.family.account_id)
         if call.account and call.account.suspended:
             return PROBLEMS["user-suspended"]

@@ -12,6 +12,8 @@ from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.tokens import Access
 
 TOKEN_PREFIX_LENGTH = 12
+APP_ONLY, OAUTH1, OAUTH2 = "OAuth 2.0 Application-Only", "OAuth 1.0a User Context", "OAuth 2.0 User Context"
+"""X's words for the three ways to say who calls."""
 
 
 @dataclass(slots=True)
@@ -60,11 +62,18 @@ class Endpoint:
 
     `answer` runs without a pause between its check and its ledger entry; `scopes` is None where no bearer token is
     asked for; `whose` then names the account that a fault may be aimed at. `app_only` says that an app may ask without
-    acting for an account.
+    acting for an account, `oauth1` that a request may be signed instead.
     """
 
     name: EndpointName
     answer: Callable[[Sandbox, Call], Answer]
     scopes: frozenset[str] | None = None
     app_only: bool = False
+    oauth1: bool = True
     whose: Callable[[Sandbox, Call], Account | None] | None = None
+
+    @property
+    def ways_in(self) -> list[str]:
+        """In X's words, the ways in which a caller may say who it is."""
+        ways = ((APP_ONLY, self.app_only), (OAUTH1, self.oauth1), (OAUTH2, True))
+        return [way for way, open_ in ways if open_]

@@ -21,33 +21,58 @@ OLD_NAMES = {"repost_count": "retweet_count"}
 
 def metrics(post: Post, posts: Posts, now: float, wanted: frozenset[str], new_names: bool) -> dict[str, dict[str, int]]:
     """The metrics of a post that are wanted; replies and quotes are those that this X really has."""
-    views = _views(post, now)
-    public = {name: _part(post, name, most, views) for name, most in SHARES_MOST.items()}
-    public |= {"impression_count": views, "reply_count": posts.replies[post.id], "quote_count": posts.quotes[post.id]}
-    clicks = {name: _part(post, name, most, views) for name, most in CLICKS_MOST.items()}
-    if "urls" not in post.shown.entities:
-        del clicks["url_link_clicks"]
-    engagements = sum(clicks.values()) + sum(count for name, count in public.items() if name != "impression_count")
+    public, clicks = public_at(post, posts, now), clicks_at(post, now)
     organic = {name: public[name] for name in ("impression_count", "like_count", "reply_count", "repost_count")}
     known = {
         "public_metrics": public,
-        "non_public_metrics": {"impression_count": views, "engagements": engagements, **clicks},
+        "non_public_metrics": {
+            "impression_count": public["impression_count"],
+            "engagements": engagements(public, clicks),
+            **clicks,
+        },
         "organic_metrics": {**organic, **clicks},
     }
     return {name: _named(counts, new_names) for name, counts in known.items() if name in wanted}
 
 
+def public_at(post: Post, posts: Posts, at: float) -> dict[str, int]:
+    """What everybody sees of a post, as it stood at an instant, by X's newer names."""
+    views = _views(post, at)
+    shares = {name: part(post, name, most, views) for name, most in SHARES_MOST.items()}
+    return {
+        **shares,
+        "impression_count": views,
+        "reply_count": posts.replies(post.id, at),
+        "quote_count": posts.quotes(post.id, at),
+    }
+
+
+def clicks_at(post: Post, at: float) -> dict[str, int]:
+    """Clicks on a post by an instant; on its links only if it has any."""
+    views = _views(post, at)
+    clicks = {name: part(post, name, most, views) for name, most in CLICKS_MOST.items()}
+    if "urls" not in post.shown.entities:
+        del clicks["url_link_clicks"]
+    return clicks
+
+
+def engagements(public: dict[str, int], clicks: dict[str, int]) -> int:
+    """Everything that people did beside looking."""
+    return sum(clicks.values()) + sum(count for name, count in public.items() if name != "impression_count")
+
+
 def _views(post: Post, now: float) -> int:
-    powers = VIEWS_POWERS_BY_POST * _chance(f"{post.id}") + VIEWS_POWERS_BY_AUTHOR * _chance(post.account_id)
+    powers = VIEWS_POWERS_BY_POST * chance(f"{post.id}") + VIEWS_POWERS_BY_AUTHOR * chance(post.account_id)
     age = max(0.0, now - made_at(post.id))
     return int(VIEWS_LEAST * 10**powers * (1 - math.exp(-age / GROWTH_SECONDS)))
 
 
-def _part(post: Post, what: str, most: float, views: int) -> int:
-    return int(views * most * _chance(f"{post.id} {what}"))
+def part(post: Post, what: str, most: float, views: int) -> int:
+    """How many of those who saw a post did this: a share up to `most` that is the post's own."""
+    return int(views * most * chance(f"{post.id} {what}"))
 
 
-def _chance(seed: str) -> float:
+def chance(seed: str) -> float:
     """A number from 0 to 1 that follows from its seed, so that a restart changes no metric."""
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
 

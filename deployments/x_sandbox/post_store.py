@@ -1,12 +1,12 @@
 """The posts that this X accepted, as its endpoints look them up."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
-from deployments.x_sandbox.clock import from_iso
+from deployments.x_sandbox.clock import first_id, from_iso
 from deployments.x_sandbox.ledger import Entry
 from deployments.x_sandbox.queries import ID
 from deployments.x_sandbox.texts import Shown, shown, stored
@@ -21,6 +21,8 @@ OPTIONAL = (
     "made_with_ai",
     "paid_partnership",
 )
+MILLISECOND = 0.001
+"""What an id can tell apart."""
 
 
 @dataclass(slots=True)
@@ -57,8 +59,8 @@ class Posts:
 
     def __init__(self) -> None:
         self.by_id: dict[int, Post] = {}
-        self.replies: Counter[int] = Counter()
-        self.quotes: Counter[int] = Counter()
+        self._replies: dict[int, list[int]] = {}
+        self._quotes: dict[int, list[int]] = {}
         self._timelines: dict[str, list[int]] = {}
         self._mentions: dict[str, list[int]] = {}
         self._texts: dict[tuple[str, str], float] = {}
@@ -77,19 +79,15 @@ class Posts:
             conversation_id=parent.conversation_id if parent else post_id,
             extras=extras,
         )
-        self._count(self.by_id[post_id], 1)
-        insort(self._timelines.setdefault(entry["account_id"], []), post_id)
-        for mentioned in extras.get("mentioned", ()):
-            insort(self._mentions.setdefault(mentioned, []), post_id)
+        for ids in self._lists(self.by_id[post_id]):
+            insort(ids, post_id)
         self._texts[entry["account_id"], text] = from_iso(entry["accepted_at"])
 
     def apply_delete(self, entry: Entry) -> None:
         """Take away the post of a ledger entry; its text may be posted again."""
         post = self.by_id.pop(int(entry["x_post_id"]), None)
         if post is not None:
-            mentions = (self._mentions[mentioned] for mentioned in post.extras.get("mentioned", ()))
-            self._count(post, -1)
-            for ids in (self._timelines[post.account_id], *mentions):
+            for ids in self._lists(post):
                 del ids[bisect_left(ids, post.id)]
             self._texts.pop((post.account_id, post.text), None)
 
@@ -113,10 +111,27 @@ class Posts:
         """The newest posts of all accounts, newest first, visible in timelines or not."""
         return list(islice(reversed(self.by_id.values()), count))
 
-    def _count(self, post: Post, change: int) -> None:
-        for name, counts in (("in_reply_to", self.replies), ("quoted", self.quotes)):
+    def replies(self, post_id: int, until: float) -> int:
+        """How many replies to a post that still stand were made by this instant."""
+        return bisect_left(self._replies.get(post_id, ()), first_id(until + MILLISECOND))
+
+    def quotes(self, post_id: int, until: float) -> int:
+        """How many quotes of a post that still stand were made by this instant."""
+        return bisect_left(self._quotes.get(post_id, ()), first_id(until + MILLISECOND))
+
+    def since(self, instant: float) -> Iterator[Post]:
+        """The posts of all accounts that were made at this instant or later, newest first."""
+        first = first_id(instant)
+        return takewhile(lambda post: post.id >= first, reversed(self.by_id.values()))
+
+    def _lists(self, post: Post) -> Iterator[list[int]]:
+        """The lists in which a post's id stands, each in the order of ids."""
+        yield self._timelines.setdefault(post.account_id, [])
+        for mentioned in post.extras.get("mentioned", ()):
+            yield self._mentions.setdefault(mentioned, [])
+        for name, lists in (("in_reply_to", self._replies), ("quoted", self._quotes)):
             if name in post.extras:
-                counts[int(post.extras[name])] += change
+                yield lists.setdefault(int(post.extras[name]), [])
 
     def _visible(self, ids: list[int], span: Span) -> list[Post]:
         within = ids[bisect_right(ids, span.above) : bisect_left(ids, span.below)]

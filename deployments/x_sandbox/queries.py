@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -80,7 +81,7 @@ class Query:
         names = frozenset(text.split(","))
         if among is not None and (strange := names - among):
             listed = ",".join(sorted(among))
-            self._refuse(
+            self.refuse(
                 parameter,
                 f"The `{parameter}` query parameter value [{','.join(sorted(strange))}] is not one of [{listed}]",
             )
@@ -114,10 +115,50 @@ class Query:
             return default
         number = int(text) if text.isascii() and text.isdigit() else -1
         if not least <= number <= most:
-            self._refuse(
+            self.refuse(
                 parameter, f"The `{parameter}` query parameter value [{text}] is not between {least} and {most}"
             )
         return number
+
+    def text(self, parameter: str, length_max: int) -> str:
+        """A text that the request cannot do without."""
+        self.known.add(parameter)
+        text = self.values.get(parameter, "")
+        if not 1 <= len(text) <= length_max:
+            message = f"The `{parameter}` query parameter must have 1 to {length_max} characters"
+            self.refuse(parameter, message)
+        return text
+
+    def one_of(self, parameter: str, default: str, among: Collection[str]) -> str:
+        """One word of a few."""
+        self.known.add(parameter)
+        word = self.values.get(parameter, default)
+        if word not in among:
+            self.refuse(
+                parameter, f"The `{parameter}` query parameter value [{word}] is not one of [{','.join(among)}]"
+            )
+            return default
+        return word
+
+    def never(self, parameter: str) -> None:
+        """A parameter of which no value is right."""
+        self.known.add(parameter)
+        if parameter in self.values:
+            self.refuse(parameter, f"The `{parameter}` query parameter value [{self.values[parameter]}] is not valid")
+
+    def time(self, parameter: str, default: float | None = None) -> float:
+        """An RFC 3339 instant; without a default it cannot be left out."""
+        self.known.add(parameter)
+        text = self.values.get(parameter)
+        if text is None:
+            if default is None:
+                self.refuse(parameter, f"The `{parameter}` query parameter is missing but it is required")
+            return default or 0.0
+        try:
+            return from_iso(text)
+        except (ValueError, OverflowError):
+            self.refuse(parameter, f"The `{parameter}` query parameter value [{text}] is not a valid RFC3339 date time")
+            return default or 0.0
 
     def id(self, parameter: str, default: int) -> int:
         """An id, as a number that can be compared."""
@@ -126,23 +167,16 @@ class Query:
         if text is None:
             return default
         if not ID.fullmatch(text):
-            self._refuse(parameter, f"The `{parameter}` query parameter value [{text}] is not valid")
+            self.refuse(parameter, f"The `{parameter}` query parameter value [{text}] is not valid")
             return default
         return int(text)
 
     def time_as_id(self, parameter: str, default: int) -> int:
         """An RFC 3339 instant, as the lowest id of its millisecond."""
-        self.known.add(parameter)
-        text = self.values.get(parameter)
-        if text is None:
+        if parameter not in self.values:
+            self.known.add(parameter)
             return default
-        try:
-            return first_id(from_iso(text))
-        except ValueError:
-            self._refuse(
-                parameter, f"The `{parameter}` query parameter value [{text}] is not a valid RFC3339 date time"
-            )
-            return default
+        return first_id(self.time(parameter))
 
     def page(self) -> tuple[str, int] | None:
         """Direction ("older" or "newer") and id from a pagination token."""
@@ -154,19 +188,20 @@ class Query:
             direction, _, edge = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
             return {"older": "older", "newer": "newer"}[direction], int(edge)
         except (binascii.Error, ValueError, KeyError):
-            self._refuse("pagination_token", f"The `pagination_token` query parameter value [{text}] is not valid")
+            self.refuse("pagination_token", f"The `pagination_token` query parameter value [{text}] is not valid")
             return None
 
     def check(self) -> None:
         """Raise BadQuery if anything asked for is unknown or was read and found wrong."""
         for parameter in self.values.keys() - self.known:
             known = ",".join(sorted(self.known))
-            self._refuse(parameter, f"The query parameter [{parameter}] is not one of [{known}]")
+            self.refuse(parameter, f"The query parameter [{parameter}] is not one of [{known}]")
         if self.wrong:
             raise BadQuery(invalid(self.wrong, self.new_names))
 
-    def _refuse(self, parameter: str, message: str) -> None:
-        self.wrong.append(({parameter: [self.values[parameter]]}, message))
+    def refuse(self, parameter: str, message: str) -> None:
+        """Say what is wrong with a parameter; `check` raises it."""
+        self.wrong.append(({parameter: [self.values[parameter]] if parameter in self.values else []}, message))
 
 
 def page_token(direction: str, edge: int) -> str:

@@ -32,6 +32,10 @@ EndpointName = Literal[
     "GET /2/users/by/username/{username}",
     "GET /2/users/{id}/tweets",
     "GET /2/users/{id}/mentions",
+    "GET /2/users/personalized_trends",
+    "GET /2/tweets/counts/recent",
+    "GET /2/tweets/analytics",
+    "GET /2/trends/by/woeid/{woeid}",
     "POST /2/media/upload/initialize",
     "POST /2/media/upload/{id}/append",
     "POST /2/media/upload/{id}/finalize",
@@ -68,6 +72,10 @@ X_LIMITS: dict[EndpointName, Limit] = {
     "GET /2/users/{id}/tweets": Limit(user_15_minutes=900, app_15_minutes=10_000),
     "POST /2/media/upload/initialize": Limit(user_15_minutes=1_875, app_24_hours=180_000),
     "GET /2/users/{id}/mentions": Limit(user_15_minutes=300, app_15_minutes=450),
+    "GET /2/trends/by/woeid/{woeid}": Limit(user_15_minutes=75, app_15_minutes=75),
+    "GET /2/users/personalized_trends": Limit(user_15_minutes=10),
+    "GET /2/tweets/counts/recent": Limit(user_15_minutes=300, app_15_minutes=300),
+    "GET /2/tweets/analytics": Limit(user_15_minutes=300),
 }
 
 
