@@ -142,8 +142,14 @@ class Posting(Section):
     retry_seconds: float = policy(
         5.0, "Wait before a post that was not sent is tried again, in seconds.", ge=0.1, le=3600
     )
+    late_seconds: float = policy(
+        30.0, "A post this long past its instant is late: its misfire policy decides, in seconds.", ge=1, le=3600
+    )
     misfire_grace_seconds: float = policy(
-        900.0, "A post this late is not sent any more but expires, in seconds.", ge=1, le=604_800
+        900.0, "How late a post with `send_if_within` may be where it does not say so itself.", ge=1, le=604_800
+    )
+    catch_up_gap_seconds: float = policy(
+        60.0, "Least time between two late posts of one bot, in seconds, so that no bot bursts.", ge=0, le=86_400
     )
 
 

@@ -28,6 +28,8 @@ FACTS = (
     ("status", "status"),
     ("reason", "reason"),
     ("due", "due"),
+    ("planned", "planned"),
+    ("if_late", "if late"),
     ("expires", "expires"),
     ("published", "published"),
     ("x_post_id", "id on X"),
@@ -56,8 +58,16 @@ def schedule(
     ] = "now",
     expires: Annotated[str | None, typer.Option(help="Not to be sent after this time, written like --at.")] = None,
     external_id: Annotated[str | None, typer.Option(help="Your own name for it: the same twice is one post.")] = None,
+    spread: Annotated[
+        str | None, typer.Option(help="It may leave up to so much later, so that not all leave at once: 90s, 10m.")
+    ] = None,
+    if_late: Annotated[
+        str | None,
+        typer.Option(help="When it could not leave in time: skip, next-window, or how late it may be, such as 30m."),
+    ] = None,
     from_: Annotated[
-        Path | None, typer.Option("--from", help="A CSV file: bot,text,at and if wanted external_id,expires_at.")
+        Path | None,
+        typer.Option("--from", help="A CSV file: bot,text,at and if wanted external_id,expires_at,spread,if_late."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge it, and store nothing.")] = False,
     as_json: Json = False,
@@ -65,17 +75,22 @@ def schedule(
     """Schedule one post, or every row of a file; a row that is refused stops no other."""
     now = datetime.now(UTC)
     if from_ is not None:
-        if bot or text or external_id or expires:
-            raise CommandError(
-                "--from brings everything along: leave out --bot, --text, --expires, --external-id", USAGE
-            )
+        if bot or text or external_id or expires or spread or if_late:
+            raise CommandError("--from brings everything along: leave out the options that describe one post", USAGE)
         posts_schedule.from_file(from_, now, dry_run, as_json)
         return
     if not bot or not text:
         raise CommandError("say --bot and --text, or --from with a file", USAGE)
-    posts_schedule.one(
-        {"bot": bot, "text": text, "at": at, "expires_at": expires, "external_id": external_id}, now, dry_run, as_json
-    )
+    given = {
+        "bot": bot,
+        "text": text,
+        "at": at,
+        "expires_at": expires,
+        "external_id": external_id,
+        "spread": spread,
+        "if_late": if_late,
+    }
+    posts_schedule.one(given, now, dry_run, as_json)
 
 
 def list_posts(
@@ -157,7 +172,16 @@ def _for_people(post: dict[str, Any]) -> dict[str, Any]:
     return {
         **post,
         "due": output.local(post["due_at"]),
+        "planned": output.local(post["planned_at"]),
+        "if_late": _if_late(post),
         "expires": output.local(post["expires_at"]),
         "published": output.local(post["published_at"]),
         "short": output.short(post["text"]),
     }
+
+
+def _if_late(post: dict[str, Any]) -> str:
+    within = post["misfire_within_seconds"]
+    if post["misfire"] == "send_if_within":
+        return f"sent if within {within} s" if within else "sent if within the settings' grace"
+    return "skipped" if post["misfire"] == "skip" else "moved to the bot's next window"

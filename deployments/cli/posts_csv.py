@@ -12,14 +12,19 @@ from pydantic import ValidationError
 
 from deployments.cli.failures import USAGE, CommandError
 from deployments.cli.problems import words
-from tasks.domain import schedule
+from tasks.domain import misfire, schedule
 from tasks.domain.posts import Draft
 from tasks.domain.schedule import When, WhenError
 
 NEEDED = ("bot", "text", "at")
-COLUMNS = (*NEEDED, "external_id", "expires_at")
+COLUMNS = (*NEEDED, "external_id", "expires_at", "spread", "if_late")
 # What our columns are called in a draft.
-COLUMN_OF = {"due_at": "at"}
+COLUMN_OF = {
+    "due_at": "at",
+    "spread_seconds": "spread",
+    "misfire": "if_late",
+    "misfire_within_seconds": "if_late",
+}
 DELIMITERS = ",;\t"
 FIELD_CHARACTERS_MAX = 1_000_000
 
@@ -57,6 +62,16 @@ def read_time(written: str, bot: str, now: datetime, zone_of: ZoneOf) -> When:
     if zone is None:
         raise WhenError(f"there is no bot @{bot.strip().removeprefix('@')} whose time zone '{written}' could be in")
     return schedule.instant(written, now, zone)
+
+
+def latitude(column: str, written: str | None) -> dict[str, object]:
+    """What a draft calls the column `spread` or `if_late`; nothing where nothing is written. Raises WhenError."""
+    if not written or not written.strip():
+        return {}
+    if column == "spread":
+        return {"spread_seconds": int(schedule.duration(written).total_seconds())}
+    policy, within = misfire.if_late(written)
+    return {"misfire": policy, "misfire_within_seconds": int(within.total_seconds()) if within else None}
 
 
 def _text(path: Path) -> str:
@@ -135,6 +150,12 @@ def _row(line: int, columns: list[str], cells: list[str], now: datetime, zone_of
         times[column] = when.at
         if when.note:
             notes.append(f"{column}: {when.note}")
+    latitudes: dict[str, object] = {}
+    for column in ("spread", "if_late"):
+        try:
+            latitudes |= latitude(column, given.get(column))
+        except WhenError as error:
+            problems.append(f"{column}: {error}")
     if not given["at"].strip():
         problems.append(f"at: is missing; {schedule.FORMS}")
     values = {
@@ -143,6 +164,7 @@ def _row(line: int, columns: list[str], cells: list[str], now: datetime, zone_of
         "due_at": times["at"] or now,
         "expires_at": times["expires_at"],
         "external_id": given.get("external_id", "").strip() or None,
+        **latitudes,
     }
     try:
         draft = Draft.model_validate(values)

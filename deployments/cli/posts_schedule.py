@@ -19,7 +19,15 @@ from tasks.domain.schedule import When, WhenError
 
 BATCH = 1000
 # How to say on the command line what a draft calls otherwise.
-OPTIONS = {"at": "--at", "expires_at": "--expires", "external_id": "--external-id", "bot": "--bot", "text": "--text"}
+OPTIONS = {
+    "at": "--at",
+    "expires_at": "--expires",
+    "external_id": "--external-id",
+    "bot": "--bot",
+    "text": "--text",
+    "spread": "--spread",
+    "if_late": "--if-late",
+}
 GOOD = ("scheduled", "unchanged")
 
 
@@ -29,6 +37,12 @@ def one(given: Mapping[str, str | None], now: datetime, dry_run: bool, as_json: 
         zone_of = _zones(gateway)
         times = {column: _time(given, column, now, zone_of) for column in ("at", "expires_at")}
         expires = times["expires_at"]
+        latitudes: dict[str, object] = {}
+        for column in ("spread", "if_late"):
+            try:
+                latitudes |= posts_csv.latitude(column, given[column])
+            except WhenError as error:
+                raise CommandError(f"{OPTIONS[column]}: {error}", USAGE) from None
         try:
             draft = Draft.model_validate(
                 {
@@ -37,6 +51,7 @@ def one(given: Mapping[str, str | None], now: datetime, dry_run: bool, as_json: 
                     "due_at": times["at"].at if times["at"] else now,
                     "expires_at": expires.at if expires else None,
                     "external_id": given["external_id"],
+                    **latitudes,
                 }
             )
         except ValidationError as error:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from tasks.domain.misfire import Misfire
 from tasks.domain.personas import Handle
 
 Status = Literal[
@@ -37,7 +38,9 @@ CANCELLABLE: frozenset[Status] = frozenset({"draft", "awaiting_approval", "sched
 class Draft(BaseModel):
     """A post somebody wants sent: what YAML, CSV and REST hand in.
 
-    `external_id` is the writer's own name for it: the same one twice for a bot is the same post.
+    `external_id` is the writer's own name for it: the same one twice for a bot is the same post. It leaves up to
+    `spread_seconds` after it is due. `misfire` says what becomes of it when it could not; `misfire_within_seconds` is
+    for `send_if_within`, and the settings say it where it is absent.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,12 +49,20 @@ class Draft(BaseModel):
     text: Annotated[str, Field(min_length=1, max_length=25_000)]
     due_at: AwareDatetime
     expires_at: AwareDatetime | None = None
+    spread_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    misfire: Misfire = "send_if_within"
+    misfire_within_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
     external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     reply_to_x_post_id: XPostId | None = None
     quote_x_post_id: XPostId | None = None
     reply_settings: ReplySettings | None = None
     made_with_ai: bool = False
     paid_partnership: bool = False
+
+    @property
+    def misfire_within(self) -> timedelta | None:
+        """How late it may be sent; None leaves it to the settings."""
+        return None if self.misfire_within_seconds is None else timedelta(seconds=self.misfire_within_seconds)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """When a post is meant to go out: what people write, as an instant."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 _RELATIVE = re.compile(r"^\+\s*(\d{1,6})\s*(s|m|h|d)$")
+_DURATION = re.compile(r"^(\d{1,6})\s*(s|m|h|d)$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LOCAL = re.compile(r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?$")
 FORMS = "write 2026-12-01 09:00 (the bot's own time), 2026-12-01T09:00+01:00, +10m or now"
@@ -21,6 +24,25 @@ class When:
 
     at: datetime
     note: str | None = None
+
+
+def duration(text: str) -> timedelta:
+    """The length of time that `text` names, such as 90s, 10m, 2h or 1d; raises WhenError."""
+    if found := _DURATION.match(text.strip().lower()):
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    raise WhenError(f"'{text}' is no length of time; write 90s, 10m, 2h or 1d")
+
+
+def planned(due_at: datetime, spread_seconds: int, expires_at: datetime | None, post_id: UUID) -> datetime:
+    """The instant at which a post is meant to leave: due, or up to `spread_seconds` later and before it expires.
+
+    Posts that are due at once are spread evenly; a post's own place follows from its id and so never changes.
+    """
+    room = timedelta(seconds=spread_seconds)
+    if expires_at is not None:
+        room = min(room, max(expires_at - due_at, timedelta()))
+    share = int.from_bytes(hashlib.sha256(post_id.bytes).digest()[:4]) / 2**32
+    return due_at + share * room
 
 
 def needs_zone(text: str) -> bool:

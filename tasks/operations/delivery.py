@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from blocks.process import ProcessIdentity, proven_dead, this_process
 from tasks.connections import Connections
-from tasks.domain import clock
+from tasks.domain import clock, misfire
+from tasks.domain.misfire import CaughtUp
 from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
@@ -29,6 +30,8 @@ from tasks.store.posts import DUE_CHANNEL, ClaimedPost
 
 log = logging.getLogger("vivesphere.debug")
 
+# Late posts that get their turns in one transaction.
+LATE_ONES_AT_ONCE = 1000
 # A successor that missed this many beats is no successor.
 BEATS_MISSED = 3
 # A claim waits this long for the vault; then posts whose token is in memory go ahead, and the others follow.
@@ -42,8 +45,8 @@ class Claim:
     sender: UUID
     number: int
     posts: int
-    first_due_at: datetime
-    last_due_at: datetime
+    first_planned_at: datetime
+    last_planned_at: datetime
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class Window:
         claimed: Sequence[ClaimedPost] = ()
         try:
             await self._give_back_left()
+            await catch_up(self.at)
             async with self.at.transaction() as session:
                 reading = self.outbox.clock = await _read_clock(session)
                 claimed = await posts.claim_due(
@@ -126,6 +130,7 @@ class Window:
                     self.sender,
                     ahead=timedelta(seconds=settings.ahead_seconds),
                     lease=timedelta(seconds=settings.lease_seconds),
+                    late=timedelta(seconds=settings.late_seconds),
                     grace=timedelta(seconds=settings.misfire_grace_seconds),
                     limit=settings.batch,
                 )
@@ -145,7 +150,7 @@ class Window:
         self._ready.clear()
         number: int = next(self._numbers)
         self._held[number] = [self.outbox.put(post, token) for post, token in ready]
-        return Claim(self.sender, number, len(ready), ready[0][0].due_at, ready[-1][0].due_at)
+        return Claim(self.sender, number, len(ready), ready[0][0].planned_at, ready[-1][0].planned_at)
 
     async def _ask_for_tokens(self, allowed: Sequence[ClaimedPost], now: datetime) -> None:
         """Posts become ready with their token; a vault that does not answer holds up none but those that need it."""
@@ -306,11 +311,27 @@ class Swept:
 
 async def sweep(at: Connections) -> Swept:
     """Attempts past their time become unknown, posts past theirs expire; nothing is sent again."""
-    grace = timedelta(seconds=at.places.settings.posting.misfire_grace_seconds)
+    posting = at.places.settings.posting
+    late, grace = timedelta(seconds=posting.late_seconds), timedelta(seconds=posting.misfire_grace_seconds)
     async with at.transaction() as session:
         unknown = await attempts.sweep(session)
     async with at.transaction() as session:
-        return Swept(unknown, await posts.expire(session, grace))
+        return Swept(unknown, await posts.expire(session, late, grace))
+
+
+async def catch_up(at: Connections) -> Sequence[CaughtUp]:
+    """Let the misfire policy of each late post decide: it gets a turn of its own, or it ends."""
+    posting = at.places.settings.posting
+    late, grace = timedelta(seconds=posting.late_seconds), timedelta(seconds=posting.misfire_grace_seconds)
+    async with at.transaction() as session:
+        found = await posts.late_ones(session, late=late, grace=grace, limit=LATE_ONES_AT_ONCE)
+        if not found:
+            return ()
+        taken = await posts.turns_taken(session, list({post.bot_id for post in found}))
+        gap = timedelta(seconds=posting.catch_up_gap_seconds)
+        caught = misfire.catch_up(found, await base.now(session), gap, taken)
+        await posts.give_turns(session, caught)
+    return caught
 
 
 def summary(results: Sequence[Published]) -> Counter[str]:

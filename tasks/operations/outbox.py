@@ -19,6 +19,7 @@ from blocks.x.wire import CreatePost, CreateReply
 from tasks.connections import Connections
 from tasks.domain import clock
 from tasks.domain.posts import Ended, Outcome, after_attempt, traceparent
+from tasks.domain.turns import Turns
 from tasks.operations import marks
 from tasks.operations.credentials import AccessToken, AccessTokens
 from tasks.operations.patience import PASSING, pauses
@@ -76,6 +77,7 @@ class Outbox:
         self._settings = at.places.settings.posting
         self._sender = sender
         self._waiting: list[_Waiting] = []
+        self._due: Turns[_Waiting] = Turns()
         self._order = count()
         self._under_way = 0
         self._answer_seconds = 0.0
@@ -151,23 +153,27 @@ class Outbox:
                         )
 
     async def _gather(self, span: float) -> list[_Waiting]:
-        """The next posts due within `span`, as many as may be marked now."""
+        """The next posts due within `span`, by turns of their bots, as many as may be marked now."""
         while True:
             self._changed.clear()
-            due_in = self._waiting[0].due_ticks - span - ticks() if self._waiting else None
+            self._line_up(span)
             room = self._room()
-            if due_in is not None and due_in <= 0 and room and self._worth_a_commit(room, span):
+            if self._due and room > 0 and self._worth_a_commit(room):
                 break
             # What is due waits for an answer to make room; what is not due yet, for its instant; nothing, for a post.
-            patience = due_in if due_in is not None and due_in > 0 else None
+            patience = self._waiting[0].due_ticks - span - ticks() if self._waiting else None
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), patience)
-        before = ticks() + span
-        batch: list[_Waiting] = []
-        while self._waiting and len(batch) < room and self._waiting[0].due_ticks <= before:
-            batch.append(heapq.heappop(self._waiting))
+        batch = [self._due.take() for _ in range(min(room, len(self._due)))]
         self._under_way += len(batch)
         return batch
+
+    def _line_up(self, span: float) -> None:
+        """Let everything that is due within `span` take its bot's turns."""
+        before = ticks() + span
+        while self._waiting and self._waiting[0].due_ticks <= before:
+            waiting = heapq.heappop(self._waiting)
+            self._due.put(waiting.post.bot_id, waiting)
 
     def _room(self) -> int:
         """How many posts may be marked now: one a free lane, and some ahead while X answers quickly."""
@@ -175,13 +181,11 @@ class Outbox:
         ahead = int(self._settings.lanes * AHEAD_SHARE) if quick else 0
         return self._settings.lanes + ahead - self._under_way
 
-    def _worth_a_commit(self, room: int, span: float) -> bool:
+    def _worth_a_commit(self, room: int) -> bool:
         """False while a bigger batch is only some answers away."""
         if self._under_way < self._settings.lanes:
             return True
-        before = ticks() + span
-        soon = sum(1 for waiting in self._waiting[: self._settings.lanes] if waiting.due_ticks <= before)
-        return room >= min(soon, int(self._settings.lanes * AHEAD_SHARE))
+        return room >= min(len(self._due), int(self._settings.lanes * AHEAD_SHARE))
 
     async def _send(self, waiting: _Waiting, attempt_id: UUID, start_by_ticks: float) -> None:
         post = waiting.post

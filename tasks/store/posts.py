@@ -14,6 +14,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    cast,
     func,
     select,
     text,
@@ -23,7 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks.domain.misfire import CaughtUp, LatePost
+from tasks.domain.personas import ActiveWindow
 from tasks.domain.posts import CANCELLABLE, Draft
+from tasks.domain.schedule import planned
 from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
 from tasks.store.bots import bots
 
@@ -66,6 +70,7 @@ posts = Table(
         nullable=False,
         comment="earliest instant of the next attempt: due_at, or later after a retryable failure",
     ),
+    Column("turn_at", Instant, comment="the turn that the catch-up gave it when it was late"),
     Column("lease_sender", Id, ForeignKey("senders.id")),
     Column("lease_epoch", Integer, nullable=False, server_default="0"),
     Column("lease_until", Instant),
@@ -85,7 +90,11 @@ class PostRow:
     bot: str
     text: str
     due_at: datetime
+    planned_at: datetime
     expires_at: datetime | None
+    spread_seconds: int
+    misfire: str
+    misfire_within_seconds: int | None
     status: str
     reason: str | None
     attempts: int
@@ -125,7 +134,11 @@ _COLUMNS = (
     bots.c.handle.label("bot"),
     posts.c.text,
     posts.c.due_at,
+    posts.c.planned_at,
     posts.c.expires_at,
+    posts.c.spread_seconds,
+    posts.c.misfire,
+    cast(func.extract("epoch", posts.c.misfire_within), Integer).label("misfire_within_seconds"),
     posts.c.status,
     posts.c.reason,
     posts.c.attempts,
@@ -157,11 +170,12 @@ async def add(
             "id": post_id,
             "bot_id": bot_id,
             "status": "scheduled",
-            "planned_at": draft.due_at,
-            "next_at": draft.due_at,
+            "planned_at": (instant := planned(draft.due_at, draft.spread_seconds, draft.expires_at, post_id)),
+            "next_at": instant,
             "source": source,
             "created_by": created_by,
-            **draft.model_dump(exclude={"bot"}),
+            "misfire_within": draft.misfire_within,
+            **draft.model_dump(exclude={"bot", "misfire_within_seconds"}),
         }
         for post_id, (draft, bot_id) in drafts.items()
     ]
@@ -230,10 +244,13 @@ async def cancel(session: AsyncSession, post_id: UUID, reason: str) -> bool:
 
 
 # The instant is a sub-select: app_now() is volatile, and a volatile function in the condition would rule out the index.
+# What is late is not taken before its misfire policy gave it a turn. Where more is due than is taken, bots take turns:
+# the first post of each goes before the second of any. The outer conditions are looked at again under the lock.
 _CLAIM_DUE = text(
     """
     WITH due AS (
-        SELECT post.id, bot.handle, before.x_post_id AS before_x_post_id
+        SELECT post.id, bot.handle, before.x_post_id AS before_x_post_id, post.next_at,
+            row_number() OVER (PARTITION BY post.bot_id ORDER BY post.next_at, post.id) AS turn
         FROM posts AS post
         JOIN bots AS bot ON bot.id = post.bot_id
         LEFT JOIN senders AS holder ON holder.id = post.lease_sender
@@ -241,20 +258,29 @@ _CLAIM_DUE = text(
             ON before.thread_id = post.thread_id AND before.thread_place = post.thread_place - 1
         WHERE post.status IN ('scheduled', 'claimed')
             AND post.next_at <= (SELECT app_now() + :ahead)
+            AND (post.next_at > (SELECT app_now() - :late) OR post.thread_place > 1)
             AND (post.status = 'scheduled' OR post.lease_until < (SELECT app_now()) OR holder.died_at IS NOT NULL)
-            AND least(post.expires_at, post.due_at + :grace) > (SELECT app_now())
-            AND bot.state = 'active' AND NOT silenced(bot)
+            AND misfires_at(post, :late, :grace) > (SELECT app_now())
+            AND bot.state = 'active'
             AND (coalesce(post.thread_place, 1) = 1 OR before.status = 'published')
-        ORDER BY post.next_at, post.id
+            AND (NOT (SELECT EXISTS (SELECT 1 FROM stops WHERE lifted_at IS NULL)
+                OR EXISTS (SELECT 1 FROM breakers WHERE closed_at IS NULL)) OR NOT silenced(bot))
+    ), chosen AS (
+        SELECT post.id, due.handle, due.before_x_post_id
+        FROM due JOIN posts AS post ON post.id = due.id
+        LEFT JOIN senders AS holder ON holder.id = post.lease_sender
+        WHERE post.status = 'scheduled'
+            OR (post.status = 'claimed' AND (post.lease_until < (SELECT app_now()) OR holder.died_at IS NOT NULL))
+        ORDER BY due.turn, due.next_at, due.id
         LIMIT :limit
         FOR UPDATE OF post SKIP LOCKED
     )
     UPDATE posts
     SET status = 'claimed', lease_sender = :sender, lease_epoch = lease_epoch + 1,
         lease_until = app_now() + :lease, updated_at = app_now()
-    FROM due WHERE posts.id = due.id
-    RETURNING posts.id, posts.bot_id, due.handle, posts.text,
-        coalesce(due.before_x_post_id, posts.reply_to_x_post_id) AS reply_to_x_post_id, posts.quote_x_post_id,
+    FROM chosen WHERE posts.id = chosen.id
+    RETURNING posts.id, posts.bot_id, chosen.handle, posts.text,
+        coalesce(chosen.before_x_post_id, posts.reply_to_x_post_id) AS reply_to_x_post_id, posts.quote_x_post_id,
         posts.reply_settings, posts.made_with_ai, posts.paid_partnership, posts.due_at, posts.planned_at,
         posts.next_at, posts.revision, posts.attempts, posts.lease_epoch
     """
@@ -262,12 +288,96 @@ _CLAIM_DUE = text(
 
 
 async def claim_due(
-    session: AsyncSession, sender: UUID, *, ahead: timedelta, lease: timedelta, grace: timedelta, limit: int
+    session: AsyncSession,
+    sender: UUID,
+    *,
+    ahead: timedelta,
+    lease: timedelta,
+    late: timedelta,
+    grace: timedelta,
+    limit: int,
 ) -> Sequence[ClaimedPost]:
-    """Take up to `limit` posts due within `ahead`; rows that another sender holds are skipped."""
-    given = {"sender": sender, "ahead": ahead, "lease": lease, "grace": grace, "limit": limit}
+    """Take up to `limit` posts due within `ahead` and not late; rows that another sender holds are skipped."""
+    given = {"sender": sender, "ahead": ahead, "lease": lease, "late": late, "grace": grace, "limit": limit}
     found = [ClaimedPost(**values(row)) for row in await session.execute(_CLAIM_DUE, given)]
     return sorted(found, key=lambda post: (post.next_at, post.id))
+
+
+# One planner at a time, or two would give the same turn of a bot away.
+_CATCH_UP_KEY = 7_310_003
+
+_LATE = text(
+    """
+    SELECT post.id, post.bot_id, post.planned_at, post.misfire, coalesce(post.misfire_within, :grace) AS within,
+        post.expires_at, bot.time_zone, coalesce(persona.definition -> 'windows', '[]') AS windows
+    FROM posts AS post
+    JOIN bots AS bot ON bot.id = post.bot_id
+    JOIN personas AS persona ON persona.id = bot.persona_id
+    LEFT JOIN senders AS holder ON holder.id = post.lease_sender
+    WHERE post.status IN ('scheduled', 'claimed') AND post.next_at <= (SELECT app_now() - :late)
+        AND (post.status = 'scheduled' OR post.lease_until < (SELECT app_now()) OR holder.died_at IS NOT NULL)
+        AND coalesce(post.thread_place, 1) = 1 AND bot.state = 'active' AND NOT silenced(bot)
+    ORDER BY post.planned_at, post.id
+    LIMIT :limit
+    FOR UPDATE OF post SKIP LOCKED
+    """
+)
+
+
+async def late_ones(session: AsyncSession, *, late: timedelta, grace: timedelta, limit: int) -> Sequence[LatePost]:
+    """Posts that nobody could send in time, the oldest plan first; none while somebody else gives out turns."""
+    alone = select(func.pg_try_advisory_xact_lock(_CATCH_UP_KEY))
+    if not (await session.execute(alone)).scalar_one():
+        return []
+    found = await session.execute(_LATE, {"late": late, "grace": grace, "limit": limit})
+    return [
+        LatePost(**{**values(row), "windows": tuple(ActiveWindow.model_validate(one) for one in row.windows)})
+        for row in found
+    ]
+
+
+_TURNS_TAKEN = text(
+    """
+    SELECT bot_id, turn_at AS turn FROM posts
+    WHERE bot_id = ANY (:bot_ids) AND turn_at IS NOT NULL AND status IN ('scheduled', 'claimed', 'sending')
+    UNION ALL
+    SELECT wanted.bot_id, (SELECT max(marked_at) FROM publish_attempts WHERE bot_id = wanted.bot_id)
+    FROM unnest(CAST(:bot_ids AS uuid[])) AS wanted (bot_id)
+    """
+)
+
+
+async def turns_taken(session: AsyncSession, bot_ids: Sequence[UUID]) -> dict[UUID, list[datetime]]:
+    """By bot, when it last spoke, and the turns that its late posts were given and have not had yet."""
+    taken: dict[UUID, list[datetime]] = {}
+    for row in await session.execute(_TURNS_TAKEN, {"bot_ids": list(bot_ids)}):
+        if row.turn is not None:
+            taken.setdefault(row.bot_id, []).append(row.turn)
+    return taken
+
+
+_GIVE_TURNS = text(
+    """
+    UPDATE posts
+    SET status = CASE WHEN item.at IS NULL THEN 'expired' ELSE 'scheduled' END, reason = item.reason,
+        lease_until = NULL, next_at = coalesce(item.at, posts.next_at), turn_at = item.at,
+        planned_at = CASE WHEN posts.misfire = 'next_window' THEN coalesce(item.at, posts.planned_at)
+            ELSE posts.planned_at END,
+        updated_at = app_now()
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:turns AS timestamptz[]), CAST(:reasons AS text[])) AS item (id, at, reason)
+    WHERE posts.id = item.id
+    """
+)
+
+
+async def give_turns(session: AsyncSession, turns: Sequence[CaughtUp]) -> None:
+    """Move late posts to their turns, or end them; what moves to another window is planned anew."""
+    given = {
+        "ids": [turn.post_id for turn in turns],
+        "turns": [turn.at for turn in turns],
+        "reasons": [turn.reason for turn in turns],
+    }
+    await session.execute(_GIVE_TURNS, given)
 
 
 async def renew_leases(session: AsyncSession, sender: UUID, lease: timedelta) -> None:
@@ -312,12 +422,12 @@ _EXPIRE = text(
             WHEN expires_at <= (SELECT app_now()) THEN 'past its expiry'
             ELSE 'too late to be sent' END
     WHERE (status = 'scheduled' OR (status = 'claimed' AND lease_until < (SELECT app_now())))
-        AND next_at <= (SELECT app_now()) AND least(expires_at, due_at + :grace) <= (SELECT app_now())
+        AND next_at <= (SELECT app_now()) AND misfires_at(posts, :late, :grace) <= (SELECT app_now())
     RETURNING id
     """
 )
 
 
-async def expire(session: AsyncSession, grace: timedelta) -> Sequence[UUID]:
+async def expire(session: AsyncSession, late: timedelta, grace: timedelta) -> Sequence[UUID]:
     """End every post whose time has passed; answers their ids."""
-    return [row.id for row in await session.execute(_EXPIRE, {"grace": grace})]
+    return [row.id for row in await session.execute(_EXPIRE, {"late": late, "grace": grace})]

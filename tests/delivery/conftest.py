@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -71,6 +72,12 @@ class Sender:
     kv: FakeKv
     ledger_from: int = 0
     bots: list[UUID] = field(default_factory=list)
+    owner: str = ""
+
+    async def let_pass(self, time: timedelta) -> None:
+        """Put the product's clock forward; X's own and the machine's stay."""
+        async with await psycopg.AsyncConnection.connect(self.owner) as connection:
+            await connection.execute("UPDATE app_clock SET app_anchor = app_anchor + %s", [time])
 
     def ledger(self) -> list[dict[str, Any]]:
         """What X accepted since this test began."""
@@ -82,12 +89,12 @@ class Sender:
             while len(self.ledger()) < count:
                 await asyncio.sleep(0.02)
 
-    async def with_bots(self, count: int, **given: object) -> list[UUID]:
+    async def with_bots(self, count: int, token_hours: int = 2, **given: object) -> list[UUID]:
         """Active bots with an account on the sandbox and a token in the vault."""
         async with self.at.transaction() as session:
             self.bots = await stored_bots(session, count, **given)
         tokens = self.x.tokens(*(f"bot_{number}" for number in range(count)))
-        expires_at = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+        expires_at = (datetime.now(UTC) + timedelta(hours=token_hours)).isoformat()
         for bot_id, token in zip(self.bots, tokens, strict=True):
             self.kv.secrets[access_path(bot_id)] = {"access_token": token["access_token"], "expires_at": expires_at}
         return self.bots
@@ -142,4 +149,4 @@ async def sender(
     seen = x_process.control.get("/health").json()["last_seq"]
     async with client as x:
         at = Connections(Places(settings), database, login, engine, kv, x)  # type: ignore[arg-type]
-        yield Sender(at, x_process, kv, seen)
+        yield Sender(at, x_process, kv, seen, owner=postgres.conninfo(database.database, "vivesphere_owner"))

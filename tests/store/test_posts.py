@@ -8,9 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from tasks.domain.misfire import CaughtUp
 from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.posts import NextStep, Outcome, fingerprint
-from tasks.store import attempts, posts, senders
+from tasks.store import attempts, base, posts, senders
 from tasks.store.attempts import Settled
 from tasks.store.posts import ClaimedPost
 from tests.makers import stored_bots, stored_posts
@@ -31,6 +32,7 @@ async def claim(session: AsyncSession, sender: UUID, lease_seconds: float = 8, l
             sender,
             ahead=timedelta(seconds=3),
             lease=timedelta(seconds=lease_seconds),
+            late=timedelta(seconds=30),
             grace=timedelta(minutes=15),
             limit=limit,
         )
@@ -151,6 +153,45 @@ async def test_a_part_of_a_thread_waits_for_the_part_before_and_replies_to_it(se
         assert list(await mark(session, sender, claimed)) == [second]
 
 
+@pytest.mark.promise("P3")
+async def test_a_bot_with_much_to_say_waits_for_those_with_one_post(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        big, *small = await stored_bots(session, 100)
+        await stored_posts(session, big, 300)
+        for bot in small:
+            await stored_posts(session, bot, 1)
+        first = await claim(session, await a_sender(session))
+    assert {post.bot_id for post in first} == {big, *small}
+
+
+@pytest.mark.promise("P3")
+async def test_what_is_late_waits_for_its_misfire_policy(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        bot = (await stored_bots(session))[0]
+        sender = await a_sender(session)
+        late = [(await stored_posts(session, bot, 1, -60, misfire=each))[0] for each in ("skip", "next_window")]
+        [in_time] = await stored_posts(session, bot, 1, -5)
+        assert [post.id for post in await claim(session, sender)] == [in_time]
+        found = await posts.late_ones(session, late=timedelta(seconds=30), grace=timedelta(minutes=15), limit=10)
+        assert [post.id for post in found] == late
+        at = await base.now(session)
+        await posts.give_turns(session, [CaughtUp(late[0], None, "skipped"), CaughtUp(late[1], at, "moved")])
+        assert [post.id for post in await claim(session, sender)] == [late[1]]
+        assert await posts.turns_taken(session, [bot]) == {bot: [at]}
+        ended = await posts.get(session, late[0])
+    assert ended is not None
+    assert (ended.status, ended.reason) == ("expired", "skipped")
+
+
+async def test_two_planners_do_not_give_the_same_turn_away(sessions: Sessions) -> None:
+    wanted = {"late": timedelta(seconds=30), "grace": timedelta(minutes=15), "limit": 1}
+    async with sessions.begin() as session:
+        await stored_posts(session, (await stored_bots(session))[0], 2, -60)
+    async with sessions.begin() as one, sessions.begin() as other:
+        assert len(await posts.late_ones(one, **wanted)) == 1
+        assert await posts.late_ones(other, **wanted) == []
+
+
 @pytest.mark.promise("P1")
 async def test_the_same_text_of_a_bot_is_under_way_once(sessions: Sessions) -> None:
     async with sessions.begin() as session:
@@ -224,7 +265,7 @@ async def test_a_post_too_late_expires_with_its_reason(sessions: Sessions) -> No
         [late] = await stored_posts(session, bot, due_in_seconds=-1000)
         [fresh] = await stored_posts(session, bot)
         assert [post.id for post in await claim(session, await a_sender(session))] == [fresh]
-        assert await posts.expire(session, timedelta(minutes=15)) == [late]
+        assert await posts.expire(session, timedelta(seconds=30), timedelta(minutes=15)) == [late]
         row = await posts.get(session, late)
         assert row is not None
         assert (row.status, row.reason) == ("expired", "too late to be sent")

@@ -1,13 +1,14 @@
 """What people write for a time, and the instant that is meant."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.domain.schedule import When, WhenError, instant, needs_zone
+from tasks.domain.schedule import When, WhenError, duration, instant, needs_zone, planned
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -67,3 +68,28 @@ def test_a_wall_time_is_kept_or_refused_and_never_moved(seconds: int, zone: str)
     except WhenError:
         return
     assert when.at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S") == written
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("90s", 90), ("10m", 600), (" 2H ", 7200), ("1d", 86_400)])
+def test_a_length_of_time(written: str, seconds: int) -> None:
+    assert duration(written) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("written", ["", "10", "+10m", "m", "1w", "ten minutes"])
+def test_no_length_of_time(written: str) -> None:
+    with pytest.raises(WhenError, match="write 90s, 10m, 2h or 1d"):
+        duration(written)
+
+
+@given(st.integers(0, 86_400), st.one_of(st.none(), st.integers(1, 86_400)), st.integers(0, 2**128 - 1))
+def test_a_spread_post_is_planned_within_its_tolerance_and_its_life(spread: int, life: int | None, number: int) -> None:
+    expires_at = None if life is None else NOW + timedelta(seconds=life)
+    found = planned(NOW, spread, expires_at, UUID(int=number))
+    assert NOW <= found <= NOW + timedelta(seconds=spread)
+    assert expires_at is None or found < expires_at
+    assert planned(NOW, spread, expires_at, UUID(int=number)) == found
+
+
+def test_posts_due_at_once_are_spread_evenly() -> None:
+    minutes = [int((planned(NOW, 600, None, UUID(int=n)) - NOW).total_seconds() // 60) for n in range(10_000)]
+    assert {minute: abs(minutes.count(minute) - 1000) < 150 for minute in range(10)} == dict.fromkeys(range(10), True)

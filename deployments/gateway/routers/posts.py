@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from deployments.gateway import paging
 from deployments.gateway.sign_in import Opened, needs
+from tasks.domain.misfire import Misfire
 from tasks.domain.posts import Draft, Status
 from tasks.domain.roles import Actor
 from tasks.operations import posts
@@ -30,7 +31,11 @@ class PostView(BaseModel):
     bot: str
     text: str
     due_at: datetime
+    planned_at: datetime
     expires_at: datetime | None
+    spread_seconds: int
+    misfire: Misfire
+    misfire_within_seconds: int | None
     status: Status
     reason: str | None
     attempts: int
