@@ -18,6 +18,11 @@ BENCHES: Mapping[str, Callable[[], list[Figure]]] = {"posting_1000_bots": postin
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "build" / "bench.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
+HEADING = """# Benchmarks
+
+`make bench` writes this page. Ours and the limit come from the same run, medians of paired runs where there are pairs;
+each section says when and where it was measured last.
+"""
 
 
 def main() -> None:
@@ -30,7 +35,7 @@ def main() -> None:
     known |= {figure.name: figure.record() for figure in figures}
     RECORDS.parent.mkdir(exist_ok=True)
     RECORDS.write_text(json.dumps(list(known.values()), indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(_page(figures), encoding="utf-8")
+    PAGE.write_text(_page(PAGE.read_text(encoding="utf-8") if PAGE.exists() else "", figures), encoding="utf-8")
     _print(figures)
 
 
@@ -56,20 +61,27 @@ def _print(figures: list[Figure]) -> None:
     Console().print(table)
 
 
-def _page(figures: list[Figure]) -> str:
-    lines = [
-        "# Benchmarks\n\n",
-        f"`make bench` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}. Medians of paired runs; limit and ours come from "
-        "the same run.\n\n",
-        "| " + " | ".join(HEAD) + " |\n",
-        "|---|---|---|---|---|---|\n",
+def _page(known: str, figures: list[Figure]) -> str:
+    """The page with a section a figure, in the order of their names; a figure not measured now keeps its section."""
+    sections = {section.partition("\n")[0]: section.partition("\n")[2].strip() for section in known.split("\n## ")[1:]}
+    sections |= {figure.name: _section(figure) for figure in figures}
+    return HEADING + "".join(f"\n## {name}\n\n{sections[name]}\n" for name in sorted(sections))
+
+
+def _section(figure: Figure) -> str:
+    rows = [
+        _row(figure)[1:],
+        *([f"{value:.3f} ({name})", "", figure.unit, "", ""] for name, value in figure.beside.items()),
     ]
-    for figure in figures:
-        lines.append("| " + " | ".join(_row(figure)) + " |\n")
-        lines += [f"| {name} | {value:.3f} | | {figure.unit} | | |\n" for name, value in figure.beside.items()]
-    lines += [f"\n{figure.name}: {figure.note}\n" for figure in figures if figure.note]
-    return "".join(lines)
+    lines = [
+        "| " + " | ".join(HEAD[1:]) + " |",
+        "|" + "---|" * len(HEAD[1:]),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.system()}, "
+        f"Python {platform.python_version()}. {figure.note}",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
