@@ -137,6 +137,7 @@ class World:
         kept = schemas["CreateMediaMetadataMetadata"]
         kept |= {"required": ["alt_text"], "additionalProperties": False}
         kept["properties"] = {"alt_text": kept["properties"]["alt_text"]}
+        schemas["CreateMediaMetadataMetadataAltText"]["additionalProperties"] = False
 
     def _known(self, method: str, path: str, parameter: str) -> list[Any]:
         if parameter in self.asked:
