@@ -47,6 +47,11 @@ class Places:
         return self.home / "logs"
 
     @property
+    def last_seal(self) -> Path:
+        """The last seal of the audit as JSON, to be copied to where nobody who runs the stack can change it."""
+        return self.home / "audit" / "last-seal.json"
+
+    @property
     def bots_folder(self) -> Path:
         """Folder of bot files."""
         return APP_ROOT / self.settings.onboarding.bots_folder

@@ -160,6 +160,14 @@ class Onboarding(Section):
     state_seconds: int = policy(600, "How long a started authorisation may take, in seconds.", ge=30, le=86_400)
 
 
+class Audit(Section):
+    """The sealed audit."""
+
+    seal_seconds: float = tuning(0.5, "How often new rows are sealed, in seconds.", ge=0.05, le=60)
+    batch: int = tuning(5000, "Rows under one seal at most.", ge=1, le=50_000)
+    late_seconds: float = tuning(5.0, "Rows that wait longer for a seal are complained of, in seconds.", ge=1, le=3600)
+
+
 class Logs(Section):
     """Log files under VIVESPHERE_HOME/logs."""
 
@@ -192,6 +200,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     posting: Posting = Posting()
     onboarding: Onboarding = Onboarding()
+    audit: Audit = Audit()
     logs: Logs = Logs()
     stack: Stack = Stack()
 

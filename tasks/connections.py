@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from blocks.postgres.engine import Login, Server, open_engine
 from blocks.vault.client import Vault
 from blocks.vault.kv import Kv
+from blocks.vault.transit import Transit
 from blocks.x.client import XClient
 from config import logs
 from config.loading import settings
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 # Where the processes of the stack find the database login they share.
 APP_LOGIN_PATH = "postgres/app"
+# The sealer's own: it reads the audit and appends seals, and may do nothing else.
+SEALER_LOGIN_PATH = "postgres/sealer"
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Connections:
     engine: AsyncEngine
     kv: Kv
     x: XClient
+    transit: Transit
     _kept: dict[type[Any], Any] = field(default_factory=dict)
 
     @asynccontextmanager
@@ -40,6 +44,18 @@ class Connections:
         """One short transaction; it commits at the end of the block."""
         async with async_sessionmaker(self.engine, expire_on_commit=False).begin() as session:
             yield session
+
+    @asynccontextmanager
+    async def standing_session(self) -> AsyncIterator[AsyncSession]:
+        """A session on one connection of its own, which ends with the block; each statement commits by itself."""
+        async with self.engine.connect() as connection:
+            try:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                async with AsyncSession(connection) as session:
+                    yield session
+            finally:
+                # Not back into the pool: whatever lock it held goes with it.
+                await connection.invalidate()
 
     def kept(self, kind: type[T], make: Callable[[], T]) -> T:
         """The one `kind` of this process, made at the first call."""
@@ -79,7 +95,9 @@ _shares: dict[tuple[str, int], _Share] = {}
 
 
 @asynccontextmanager
-async def open_connections(role: AppRole, places: Places | None = None) -> AsyncIterator[Connections]:
+async def open_connections(
+    role: AppRole, places: Places | None = None, login_path: str = APP_LOGIN_PATH
+) -> AsyncIterator[Connections]:
     """Open everything as `role` sees it; nothing is asked of the network before it is needed."""
     places = places or Places(settings())
     wanted = places.settings
@@ -87,7 +105,7 @@ async def open_connections(role: AppRole, places: Places | None = None) -> Async
     kv = Kv(vault, wanted.vault.kv_mount, wanted.vault.readers)
 
     async def login() -> Login:
-        secret = await asyncio.to_thread(kv.read, APP_LOGIN_PATH)
+        secret = await asyncio.to_thread(kv.read, login_path)
         return Login(secret.data["username"], secret.data["password"])
 
     host, port = places.postgres
@@ -108,7 +126,7 @@ async def open_connections(role: AppRole, places: Places | None = None) -> Async
     )
     async with x:
         try:
-            yield Connections(places, server, login, engine, kv, x)
+            yield Connections(places, server, login, engine, kv, x, Transit(vault, wanted.vault.transit_mount))
         finally:
             await engine.dispose()
             await asyncio.to_thread(vault.close)

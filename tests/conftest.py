@@ -20,7 +20,7 @@ for variable in [name for name in os.environ if name.startswith("VIVESPHERE_")]:
 os.environ["VIVESPHERE_ENV_FILE"] = os.devnull
 os.environ["VIVESPHERE_SETTINGS_FILE"] = str(Path(os.devnull).parent / "none.yaml")
 
-ROLES = ("vivesphere_owner", "vivesphere_app", "vivesphere_reader")
+ROLES = ("vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_sealer")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -24,7 +24,6 @@ PROMISES: Mapping[str, str] = {
 NOT_YET_KEPT: Mapping[str, str] = {
     "P4": "stops for fleet, app, label and bot",
     "P5": "the governor: sliding windows and monthly budgets reserved in the mark step",
-    "P7": "provenance and the sealed audit",
     "C2": "rotation of credentials by versions and labels",
     "C3": "the one refresher, with lease, escrow and compare-and-set",
     "A2": "roles beside admin, and label scopes",

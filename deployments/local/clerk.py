@@ -1,15 +1,18 @@
-"""The clerk: looks every second for attempts and posts whose time has passed, and says so in their state."""
+"""The clerk: looks every second for attempts and posts whose time has passed, and says so in their state; seals the
+audit twice a second. For the audit it has a database role of its own, which reaches nothing else."""
 
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 
 from config import logs
 from config.loading import settings
 from config.places import Places
-from tasks.connections import Connections, open_connections
+from tasks.connections import SEALER_LOGIN_PATH, Connections, open_connections
 from tasks.operations import delivery
 from tasks.operations.patience import PASSING
+from tasks.operations.sealing import Sealer
 
 log = logging.getLogger("vivesphere.debug")
 
@@ -17,19 +20,26 @@ LOOK_SECONDS = 1.0
 
 
 async def main() -> None:
-    """Sweep until SIGTERM; a database or vault that is away is waited for."""
+    """Sweep and seal until SIGTERM; a database or vault that is away is waited for."""
     places = Places(settings())
     logs.configure("clerk", places)
     ended = asyncio.Event()
     for how in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(how, ended.set)
-    async with open_connections("sealer", places) as at:
-        while not ended.is_set():
-            await _look(at)
-            try:
-                await asyncio.wait_for(ended.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+    async with (
+        open_connections("sealer", places) as at,
+        open_connections("sealer", places, SEALER_LOGIN_PATH) as at_audit,
+        asyncio.TaskGroup() as work,
+    ):
+        work.create_task(_sweep(at, ended))
+        work.create_task(Sealer(at_audit).work(ended))
+
+
+async def _sweep(at: Connections, ended: asyncio.Event) -> None:
+    while not ended.is_set():
+        await _look(at)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), LOOK_SECONDS)
 
 
 async def _look(at: Connections) -> None:

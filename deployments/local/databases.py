@@ -14,8 +14,9 @@ from config.places import Places
 from deployments.local import layout, postgres, vault_provisioning
 from tasks.store import migrate as schema
 
-OWNER, APP, READER, PREFECT = "vivesphere_owner", "vivesphere_app", "vivesphere_reader", "prefect"
-ROLES = (OWNER, APP, READER, PREFECT)
+OWNER, APP, READER, SEALER = "vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_sealer"
+PREFECT = "prefect"
+ROLES = (OWNER, APP, READER, SEALER, PREFECT)
 
 Password = Callable[[str], str]
 
@@ -151,14 +152,14 @@ def _ensure_role(connection: psycopg.Connection[tuple[object, ...]], places: Pla
 
 
 def _ensure_database(connection: psycopg.Connection[tuple[object, ...]], name: str, owner: str) -> None:
-    if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-        return
     database = sql.Identifier(name)
-    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(owner)))
-    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(owner)))
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
     if owner == OWNER:
-        readers = sql.SQL(", ").join(map(sql.Identifier, (APP, READER)))
-        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, readers))
+        # Each time: a newer release may have brought a role more.
+        guests = sql.SQL(", ").join(map(sql.Identifier, (APP, READER, SEALER)))
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, guests))
 
 
 def _opens(places: Places, role: str, password: str) -> bool:

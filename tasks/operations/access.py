@@ -34,7 +34,7 @@ async def sign_in(at: Connections, username: str, password: str) -> Actor | None
     found = await by_password(at, username, password)
     async with at.transaction() as session:
         actor = found or system("gateway")
-        await activity.note(session, actor, "access.sign_in" if found else "access.refused", username[:100], "security")
+        await activity.remark(session, actor, "access.sign_in" if found else "access.refused", username[:100])
     return found
 
 
@@ -51,7 +51,7 @@ async def by_password(at: Connections, username: str, password: str) -> Actor | 
 async def denied(at: Connections, actor: Actor, permission: Permission) -> None:
     """Note that somebody asked for what he may not do."""
     async with at.transaction() as session:
-        await activity.note(session, actor, "access.denied", permission, "security")
+        await activity.remark(session, actor, "access.denied", permission)
 
 
 async def by_key(at: Connections, key: str) -> Actor | None:

@@ -61,11 +61,21 @@ async def bring_in(at: Connections, wanted: Sequence[Bot], actor: Actor, dry_run
             if bot.automation_label and (row is None or row.label_confirmed_by != bot.automation_label.by):
                 values |= {"label_confirmed_at": confirmed_at, "label_confirmed_by": bot.automation_label.by}
             if row is None:
-                await bots.add(session, [{**values, "owner_id": actor.user_id}])
-            elif change.change == "changed":
-                await bots.change(session, row.id, **values)
+                [bot_id] = await bots.add(session, [{**values, "owner_id": actor.user_id}])
+            else:
+                bot_id = row.id
+                if change.change == "changed":
+                    await bots.change(session, bot_id, **values)
             if change.change != "unchanged":
-                await activity.note(session, actor, f"bots.{change.change}", bot.handle, fields=sorted(change.fields))
+                await activity.note(
+                    session,
+                    actor,
+                    f"bots.{change.change}",
+                    bot.handle,
+                    before={name: was for name, (was, _) in change.fields.items()} if row else None,
+                    after={name: will_be for name, (_, will_be) in change.fields.items()},
+                    bot_id=bot_id,
+                )
     return changes
 
 

@@ -56,7 +56,7 @@ async def start(at: Connections, handle: str, actor: Actor) -> ConsentLink:
         bot, app = await _bot_and_app(session, handle)
         consent_id = await consents.add(session, bot.id, _digest(state), lifetime)
         expires_at = await base.now(session) + lifetime
-        await activity.note(session, actor, "consent.start", bot.handle, category="security", app=app.name)
+        await activity.note(session, actor, "consent.start", bot.handle, "security", bot_id=bot.id, app=app.name)
     await asyncio.to_thread(at.kv.write, _verifier_path(consent_id), {"verifier": verifier.get_secret_value()}, 0)
     url = oauth.authorize_url(
         at.places.x_authorize,
@@ -126,7 +126,7 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
             bio_checked_at=instant,
             bio_names_operator=named,
         )
-        await activity.note(session, actor, "consent.finish", bot.handle, category="security", x_user_id=user.id)
+        await activity.note(session, actor, "consent.finish", bot.handle, "security", bot_id=bot.id, x_user_id=user.id)
     return Connected(bot.handle, user.id, named)
 
 

@@ -101,7 +101,10 @@ async def schedule(
                 session,
                 {(post_id, 1): _verdict(judged[p]) for post_id, p in zip(ids, fresh, strict=True) if post_id in added},
             )
-            await activity.note(session, actor, "posts.schedule", f"{len(added)} posts", source=source)
+            changes = {
+                str(post_id): (rows[post_id][1], _told(rows[post_id][0], source)) for post_id in ids if post_id in added
+            }
+            await activity.note_each(session, actor, "posts.schedule", changes, source=source)
         for post_id, place in zip(ids, fresh, strict=True):
             if dry_run:
                 receipts[place] = Receipt("scheduled")
@@ -131,13 +134,22 @@ async def history(at: Connections, post_id: UUID) -> PostHistory:
 async def cancel(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
     """Cancel one; raises NoSuchPostError, or TooLateError once it is on its way."""
     async with at.transaction() as session:
+        before = await posts.lock(session, post_id)
+        if before is None:
+            raise NoSuchPostError(str(post_id))
         cancelled = await posts.cancel(session, post_id, f"cancelled by {actor.name}")
         post = await posts.get(session, post_id)
-        if post is None:
-            raise NoSuchPostError(str(post_id))
-        if not cancelled:
-            raise TooLateError(post.status)
-        await activity.note(session, actor, "posts.cancel", str(post_id), bot=post.bot)
+        if not cancelled or post is None:
+            raise TooLateError(before.status)
+        await activity.note(
+            session,
+            actor,
+            "posts.cancel",
+            str(post_id),
+            before={"status": before.status, "revision": before.revision},
+            after={"status": post.status, "revision": post.revision},
+            bot_id=before.bot_id,
+        )
     return post
 
 
@@ -145,6 +157,11 @@ async def counts(at: Connections) -> Mapping[str, int]:
     """Number of posts by status."""
     async with at.transaction() as session:
         return await posts.counts(session)
+
+
+def _told(draft: Draft, source: Source) -> dict[str, Any]:
+    """What the audit keeps of a draft: everything but its words."""
+    return {**draft.model_dump(exclude={"text"}, exclude_none=True), "source": source}
 
 
 def _judge(draft: Draft, bot: BotRow | None, too_old: datetime) -> Verdict | str:

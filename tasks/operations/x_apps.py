@@ -40,7 +40,8 @@ async def put(
             app_id = await x_apps.put(
                 session, name=name, use_case=use_case, stage=stage, client_id=client_id, redirect_uri=redirect_uri
             )
-            await activity.note(session, actor, "apps.put", name, category="security", stage=stage)
+            told = {"use_case": use_case, "stage": stage, "client_id": client_id, "redirect_uri": redirect_uri}
+            await activity.note(session, actor, "apps.put", name, "security", after=told)
     except IntegrityError as error:
         raise UseCaseTakenError(
             f"another production app has the use case '{use_case}'; X allows one app for each use case"

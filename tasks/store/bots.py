@@ -83,10 +83,12 @@ _COLUMNS = (
 _SELECTED = select(*_COLUMNS).join_from(bots, personas)
 
 
-async def add(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert new bots; each starts as needs_login."""
-    if rows:
-        await session.execute(insert(bots), [{**row, "state": "needs_login"} for row in rows])
+async def add(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> list[UUID]:
+    """Insert new bots; each starts as needs_login. Answers their ids, in no order."""
+    if not rows:
+        return []
+    new = [{**row, "state": "needs_login"} for row in rows]
+    return [row.id for row in await session.execute(insert(bots).returning(bots.c.id), new)]
 
 
 async def change(session: AsyncSession, bot_id: UUID, **changed: Any) -> None:

@@ -204,6 +204,24 @@ async def get(session: AsyncSession, post_id: UUID) -> PostRow | None:
     return PostRow(**values(row)) if row else None
 
 
+@dataclass(frozen=True)
+class LockedPost:
+    """A post that nobody else can change until the transaction ends."""
+
+    bot_id: UUID
+    status: str
+    revision: int
+
+
+async def lock(session: AsyncSession, post_id: UUID) -> LockedPost | None:
+    """Hold one post."""
+    found = await session.execute(
+        select(posts.c.bot_id, posts.c.status, posts.c.revision).where(posts.c.id == post_id).with_for_update()
+    )
+    row = found.one_or_none()
+    return LockedPost(**values(row)) if row else None
+
+
 async def page(
     session: AsyncSession,
     *,

@@ -28,7 +28,7 @@ path "${kv}/data/postgres/gateway" { capabilities = ["read"] }
 # Bot records, and the check of the audit's seals.
 path "${transit}/encrypt/bot-records" { capabilities = ["update"] }
 path "${transit}/decrypt/bot-records" { capabilities = ["update"] }
-path "${transit}/verify/audit"        { capabilities = ["update"] }
+path "${transit}/keys/audit"          { capabilities = ["read"] }
 path "${kv}/data/audit/seal"          { capabilities = ["read"] }
 
 # Look after its own token.

@@ -4,8 +4,8 @@ path "${kv}/data/postgres/reader" { capabilities = ["read"] }
 path "${kv}/data/services/+"      { capabilities = ["read"] }
 
 # The check of the audit's seals.
-path "${transit}/verify/audit" { capabilities = ["update"] }
-path "${kv}/data/audit/seal"   { capabilities = ["read"] }
+path "${transit}/keys/audit" { capabilities = ["read"] }
+path "${kv}/data/audit/seal" { capabilities = ["read"] }
 
 # Look after its own token.
 path "auth/token/lookup-self" { capabilities = ["read"] }

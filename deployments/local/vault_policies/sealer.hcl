@@ -1,6 +1,7 @@
 # Signs the audit log; nobody else may.
 
 path "${transit}/sign/audit" { capabilities = ["update"] }
+path "${transit}/keys/audit" { capabilities = ["read"] }
 
 # The last seal, kept outside Postgres, so that a cut tail shows.
 path "${kv}/data/audit/seal"     { capabilities = ["create", "update", "read"] }

@@ -1,0 +1,1 @@
+"""The sealed audit on a real Postgres and a real vault."""
