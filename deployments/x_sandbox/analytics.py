@@ -29,7 +29,7 @@ SHARES_OF_TAGGED, SHARES_OF_MEDIA = 0.02, 0.6
 def own(sandbox: Sandbox, call: Call) -> Answer:
     """Figures on up to 100 posts of the caller; those of others are errors."""
     _, account = call.caller
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     ids = query.values_of("ids", ID)
     fields = query.names("analytics.fields", FIELDS) or FIELDS
     seconds = SPAN_SECONDS[query.one_of("granularity", "total", SPAN_SECONDS)]

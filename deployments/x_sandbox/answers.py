@@ -96,9 +96,10 @@ def not_this_field(value: str, parameter: str, field_name: str, new_names: bool)
     }
 
 
-def not_found(value: str, parameter: str, new_names: bool, status: int, kind: str = "tweet") -> Answer:
-    """X's answer where the only thing asked for is not there."""
-    return ok({"errors": [missing(value, parameter, new_names, kind)]}, status=status)
+def not_found(value: str, parameter: str, new_names: bool, kind: str = "tweet") -> Answer:
+    """X's 404: what the call was to change is not there. A read says so in an answer of its own, with 200."""
+    content = {**missing(value, parameter, new_names, kind), "status": 404}
+    return Answer(404, json.dumps(content, separators=(",", ":")).encode(), PROBLEM, problem=content["detail"])
 
 
 def oauth_error(status: int, error: str, description: str) -> Answer:

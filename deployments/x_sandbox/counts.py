@@ -12,33 +12,30 @@ LOOK_BACK_SECONDS = 7 * 86_400
 SETTLING_SECONDS = 30
 """X ends a count so long ago where nothing else is asked for; what is younger may still be missing from its index."""
 YOUNGEST_SECONDS = 10
-NEW_FIELDS = frozenset({"end", "post_count", "start"})
-OLD_FIELDS = frozenset({"end", "start", "tweet_count"})
+FIELDS = frozenset({"end", "post_count", "start", "tweet_count"})
+"""What may be asked for; X's document has all of a span in every answer, so that asking picks the generation alone."""
 
 
 def recent(sandbox: Sandbox, call: Call) -> Answer:
     """Counts by minute, hour or day; every span of the time asked for is there, also an empty one."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     now = sandbox.clock.now()
     matches = _searched(sandbox, query)
     seconds = SPAN_SECONDS[query.one_of("granularity", "hour", SPAN_SECONDS)]
-    fields = query.names("search_count.fields", NEW_FIELDS | OLD_FIELDS) or NEW_FIELDS
+    asked = query.names("search_count.fields", FIELDS)
     begin, end = _period(query, now)
     try:
         query.check()
     except BadQuery as bad:
         return bad.answer
-    old_names = "tweet_count" in fields
+    new_names = "post_count" in asked or (query.new_names and "tweet_count" not in asked)
     counts = _counted(sandbox, matches, begin, end, seconds, now)
+    noun = "post_count" if new_names else "tweet_count"
     spans = [
-        {"start": x_time(start), "end": x_time(min(end, start - start % seconds + seconds)), "post_count": count}
+        {"start": x_time(start), "end": x_time(min(end, start - start % seconds + seconds)), noun: count}
         for start, count in counts.items()
     ]
-    total = "total_tweet_count" if old_names else "total_post_count"
-    if old_names:
-        spans = [{"tweet_count" if name == "post_count" else name: span[name] for name in span} for span in spans]
-    shown = [{name: value for name, value in span.items() if name in fields} for span in spans]
-    return ok({"data": shown, "meta": {total: sum(counts.values())}})
+    return ok({"data": spans, "meta": {f"total_{noun}": sum(counts.values())}})
 
 
 def _searched(sandbox: Sandbox, query: Query) -> Matches:

@@ -93,13 +93,12 @@ def _quote(made: Draft, name: str, value: Any) -> str | None:
 def _reply(made: Draft, name: str, value: Any) -> str | None:
     if not isinstance(value, dict):
         return f"$.{name}: {_type_name(value)} found, object expected"
-    known = {"in_reply_to_tweet_id", "in_reply_to_post_id", "auto_populate_reply_metadata", "exclude_reply_user_ids"}
+    known = {"in_reply_to_tweet_id", "auto_populate_reply_metadata", "exclude_reply_user_ids"}
     for strange in value.keys() - known:
         return _strange(made, f"{name}.{strange}", None)
-    parent = value.get("in_reply_to_tweet_id", value.get("in_reply_to_post_id"))
-    if parent is None:
+    if "in_reply_to_tweet_id" not in value:
         return f"$.{name}.in_reply_to_tweet_id: is missing but it is required"
-    return _id(made, "in_reply_to", f"$.{name}.in_reply_to_tweet_id", parent)
+    return _id(made, "in_reply_to", f"$.{name}.in_reply_to_tweet_id", value["in_reply_to_tweet_id"])
 
 
 def _poll(made: Draft, name: str, value: Any) -> str | None:
@@ -180,7 +179,6 @@ _PARTS: dict[str, Callable[[Draft, str, Any], str | None]] = {
     "text": _text,
     "reply": _reply,
     "quote_tweet_id": _quote,
-    "quote_post_id": _quote,
     "media": _media,
     "poll": _poll,
     "reply_settings": _reply_settings,

@@ -9,7 +9,15 @@ from deployments.x_sandbox.answers import missing, not_for_you, not_this_field
 from deployments.x_sandbox.clock import made_at
 from deployments.x_sandbox.metrics import PRIVATE, PRIVATE_SECONDS, metrics
 from deployments.x_sandbox.post_store import Post
-from deployments.x_sandbox.queries import MEDIA_FIELDS, POLL_FIELDS, POST_EXPANSIONS, POST_FIELDS, USER_FIELDS, Query
+from deployments.x_sandbox.queries import (
+    MEDIA_FIELDS,
+    PLACE_FIELDS,
+    POLL_FIELDS,
+    POST_EXPANSIONS,
+    POST_FIELDS,
+    USER_FIELDS,
+    Query,
+)
 from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.views import media_view, poll_view, post_view, user_view
 
@@ -41,8 +49,9 @@ class Wanted:
     viewer_id: str | None
 
     @classmethod
-    def of(cls, query: Query, new_names: bool, viewer: Account | None) -> "Wanted":
+    def of(cls, query: Query, viewer: Account | None) -> "Wanted":
         """Read a query's fields and expansions; what is wrong with them stays with the query."""
+        query.names("place.fields", PLACE_FIELDS)  # checked and without effect: this X has no places
         expansions = query.names("expansions", POST_EXPANSIONS)
         shown = {SHOWN_BY_EXPANSION[name] for name in expansions & SHOWN_BY_EXPANSION.keys()}
         return cls(
@@ -51,7 +60,7 @@ class Wanted:
             media_fields=query.fields("media.fields", among=MEDIA_FIELDS),
             poll_fields=query.fields("poll.fields", among=POLL_FIELDS),
             expansions=expansions,
-            new_names=query.new_names or new_names,
+            new_names=query.new_names,
             viewer_id=viewer.id if viewer else None,
         )
 

@@ -146,7 +146,7 @@ def finalize(sandbox: Sandbox, call: Call) -> Answer:
 
 def status(sandbox: Sandbox, call: Call) -> Answer:
     """How far the processing is."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     query.names("command", frozenset({"STATUS"}))
     media_id = query.values.get("media_id", "")
     query.known.add("media_id")
@@ -207,7 +207,7 @@ def _own(sandbox: Sandbox, call: Call, media_id: str) -> Media:
     _, account = call.caller
     media = sandbox.media.by_id.get(media_id)
     if media is None or media.expires_at <= sandbox.clock.now():
-        raise Refused(not_found(media_id, "id", sandbox.settings.new_names, status=404, kind="media"))
+        raise Refused(not_found(media_id, "id", sandbox.settings.new_names, kind="media"))
     if media.account_id != account.id:
         raise Refused(problem(403, "Forbidden", "You are not authorized to use this media."))
     return media

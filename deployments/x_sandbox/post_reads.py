@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from deployments.x_sandbox.answers import Answer, not_for_you, not_found, ok
+from deployments.x_sandbox.answers import Answer, missing, not_for_you, ok
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.includes import Wanted, content, look_up
 from deployments.x_sandbox.post_store import Post, Span
@@ -18,20 +18,20 @@ READ = frozenset({"tweet.read", "users.read"})
 
 def lookup(sandbox: Sandbox, call: Call) -> Answer:
     """Up to 100 posts by id; data and errors may stand side by side."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     return _looked_up(sandbox, call, query, "ids", query.values_of("ids", ID))
 
 
 def lookup_one(sandbox: Sandbox, call: Call) -> Answer:
     """One post by id."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     query.in_path("id", call.path_id, ID)
     return _looked_up(sandbox, call, query, "id", [call.path_id])
 
 
 def timeline(sandbox: Sandbox, call: Call) -> Answer:
     """One account's visible posts, newest first, in pages."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     without = query.names("exclude", frozenset({"replies", "retweets"}))
     return _listed(
         sandbox,
@@ -47,11 +47,12 @@ def timeline(sandbox: Sandbox, call: Call) -> Answer:
 
 def mentions(sandbox: Sandbox, call: Call) -> Answer:
     """Visible posts that name an account or reply to it, newest first, in pages."""
-    return _listed(sandbox, call, Query.of(call.query), lambda span: sandbox.posts.mentions(call.path_id, span))
+    query = Query.of(call.query, sandbox.settings.new_names)
+    return _listed(sandbox, call, query, lambda span: sandbox.posts.mentions(call.path_id, span))
 
 
 def _looked_up(sandbox: Sandbox, call: Call, query: Query, parameter: str, ids: list[str]) -> Answer:
-    wanted = Wanted.of(query, sandbox.settings.new_names, call.account)
+    wanted = Wanted.of(query, call.account)
     try:
         query.check()
     except BadQuery as bad:
@@ -70,7 +71,7 @@ def _listed(sandbox: Sandbox, call: Call, query: Query, posts_in: Callable[[Span
     above = max(query.id("since_id", 0), query.time_as_id("start_time", 0) - 1)
     below = min(query.id("until_id", ID_MAX), query.time_as_id("end_time", ID_MAX))
     page = query.page()
-    wanted = Wanted.of(query, sandbox.settings.new_names, call.account)
+    wanted = Wanted.of(query, call.account)
     query.in_path("id", call.path_id, ID)
     try:
         query.check()
@@ -78,7 +79,7 @@ def _listed(sandbox: Sandbox, call: Call, query: Query, posts_in: Callable[[Span
         return bad.answer
     account = sandbox.accounts.by_id.get(call.path_id)
     if account is None:
-        return not_found(call.path_id, "id", wanted.new_names, status=200, kind="user")
+        return ok({"errors": [missing(call.path_id, "id", wanted.new_names, kind="user")]})
     if not account.shows_posts_to(wanted.viewer_id):
         return ok({"errors": [not_for_you(call.path_id, "id", wanted.new_names, kind="user")]})
     posts = posts_in(Span(above, below, sandbox.clock.now()))

@@ -56,7 +56,7 @@ def delete(sandbox: Sandbox, call: Call) -> Answer:
     _, account = call.caller
     post = sandbox.posts.find(call.path_id)
     if post is None:
-        return not_found(call.path_id, "id", sandbox.settings.new_names, status=404)
+        return not_found(call.path_id, "id", sandbox.settings.new_names)
     if post.account_id != account.id:
         return problem(403, "Forbidden", "You are not authorized to delete this Tweet.")
     call.x_post_id = call.path_id

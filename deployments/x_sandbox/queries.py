@@ -42,8 +42,7 @@ MEDIA_FIELDS = frozenset(
     "public_metrics type url variants width".split()
 )
 POLL_FIELDS = frozenset({"duration_minutes", "end_datetime", "id", "options", "voting_status"})
-OTHER_FIELDS = frozenset({"place.fields"})
-"""Accepted and without effect until this X has such things."""
+PLACE_FIELDS = frozenset("contained_within country country_code full_name geo id name place_type".split())
 
 
 class BadQuery(Exception):
@@ -58,19 +57,21 @@ class Query:
     """The parameters of one read. Raises BadQuery from `check`, with everything that was wrong."""
 
     values: dict[str, str]
+    new_names_by_default: bool
     known: set[str] = field(default_factory=set)
     wrong: list[tuple[dict[str, list[str]], str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, query_string: bytes) -> "Query":
-        """Read a query string."""
-        return cls(dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)))
+    def of(cls, query_string: bytes, new_names: bool) -> "Query":
+        """Read a query string; `new_names` says which generation is spoken to those who do not ask for one."""
+        return cls(dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)), new_names)
 
     @property
     def new_names(self) -> bool:
-        """Whether the caller speaks the newer of X's two generations of names."""
+        """Whether the answer is to speak the newer of X's two generations of names."""
         expansions = set(self.values.get("expansions", "").split(","))
-        return "post.fields" in self.values or not NEW_EXPANSIONS.isdisjoint(expansions)
+        asked = "post.fields" in self.values or not NEW_EXPANSIONS.isdisjoint(expansions)
+        return asked or self.new_names_by_default
 
     def names(self, parameter: str, among: frozenset[str] | None = None) -> frozenset[str]:
         """A comma separated parameter as a set."""
@@ -78,28 +79,30 @@ class Query:
         text = self.values.get(parameter)
         if text is None:
             return frozenset()
-        names = frozenset(text.split(","))
+        listed = text.split(",")
+        names = frozenset(listed)
+        if len(names) < len(listed):
+            self.refuse(parameter, f"The `{parameter}` query parameter value [{text}] has duplicates")
         if among is not None and (strange := names - among):
-            listed = ",".join(sorted(among))
             self.refuse(
                 parameter,
-                f"The `{parameter}` query parameter value [{','.join(sorted(strange))}] is not one of [{listed}]",
+                f"The `{parameter}` query parameter value [{','.join(sorted(strange))}] is not one of "
+                f"[{','.join(sorted(among))}]",
             )
         return names
 
     def fields(self, *parameters: str, among: frozenset[str]) -> frozenset[str]:
-        """The fields that any of these parameters asks for, with the fields of other things passed over."""
-        self.known |= OTHER_FIELDS
+        """The fields that any of these parameters asks for."""
         return frozenset().union(*(self.names(parameter, among) for parameter in parameters))
 
     def values_of(self, parameter: str, pattern: re.Pattern[str]) -> list[str]:
-        """The 1 to 100 comma separated values that a lookup cannot do without, each once."""
+        """The 1 to 100 comma separated values that a lookup cannot do without; each is looked up once."""
         self.known.add(parameter)
-        values = list(dict.fromkeys(self.values.get(parameter, "").split(",")))
+        values = self.values.get(parameter, "").split(",")
         if len(values) > VALUES_MAX or not all(map(pattern.fullmatch, values)):
             message = f"The `{parameter}` query parameter needs 1 to {VALUES_MAX} values of ^{pattern.pattern}$"
             self.wrong.append(({parameter: values}, message))
-        return values
+        return list(dict.fromkeys(values))
 
     def in_path(self, parameter: str, value: str, pattern: re.Pattern[str]) -> None:
         """Check the part of the path that names what is asked for."""

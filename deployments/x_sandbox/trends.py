@@ -71,7 +71,7 @@ PERSONAL_FIELDS = frozenset({"category", "post_count", "trend_name", "trending_s
 
 def of_place(sandbox: Sandbox, call: Call) -> Answer:
     """Trends of a place, the sandbox's own first."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     query.in_path("woeid", call.path_id, WOEID)
     most = query.whole("max_trends", PER_PLACE_DEFAULT, 1, PER_PLACE_MOST)
     fields = query.names("trend.fields", FIELDS) or FIELDS
@@ -90,7 +90,7 @@ def of_place(sandbox: Sandbox, call: Call) -> Answer:
 def personal(sandbox: Sandbox, call: Call) -> Answer:
     """Trends in the order of an account's taste; every account of this X is subscribed to Premium."""
     _, account = call.caller
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     fields = query.names("personalized_trend.fields", PERSONAL_FIELDS) or PERSONAL_FIELDS
     try:
         query.check()

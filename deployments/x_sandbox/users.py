@@ -14,10 +14,10 @@ from deployments.x_sandbox.views import user_view
 Find = Callable[[str], Account | None]
 
 
-def me(_: Sandbox, call: Call) -> Answer:
+def me(sandbox: Sandbox, call: Call) -> Answer:
     """Whose token this is."""
     _access, account = call.caller
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     fields = _fields(query)
     try:
         query.check()
@@ -28,26 +28,26 @@ def me(_: Sandbox, call: Call) -> Answer:
 
 def by_ids(sandbox: Sandbox, call: Call) -> Answer:
     """Up to 100 accounts by id; data and errors may stand side by side."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     return _many(sandbox, query, "ids", query.values_of("ids", ID), sandbox.accounts.by_id.get)
 
 
 def by_usernames(sandbox: Sandbox, call: Call) -> Answer:
     """Up to 100 accounts by username; data and errors may stand side by side."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     return _many(sandbox, query, "usernames", query.values_of("usernames", USERNAME), sandbox.accounts.find)
 
 
 def by_id(sandbox: Sandbox, call: Call) -> Answer:
     """One account by id."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     query.in_path("id", call.path_id, ID)
     return _one(sandbox, query, "id", call.path_id, sandbox.accounts.by_id.get)
 
 
 def by_username(sandbox: Sandbox, call: Call) -> Answer:
     """One account by username."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     query.in_path("username", call.path_id, USERNAME)
     return _one(sandbox, query, "username", call.path_id, sandbox.accounts.find)
 
@@ -63,7 +63,7 @@ def _unknown(value: str, parameter: str, new_names: bool) -> dict[str, Any]:
 
 
 def _many(sandbox: Sandbox, query: Query, parameter: str, values: list[str], find: Find) -> Answer:
-    fields, new_names = _fields(query), query.new_names or sandbox.settings.new_names
+    fields, new_names = _fields(query), query.new_names
     try:
         query.check()
     except BadQuery as bad:
@@ -81,7 +81,7 @@ def _many(sandbox: Sandbox, query: Query, parameter: str, values: list[str], fin
 
 
 def _one(sandbox: Sandbox, query: Query, parameter: str, value: str, find: Find) -> Answer:
-    fields, new_names = _fields(query), query.new_names or sandbox.settings.new_names
+    fields, new_names = _fields(query), query.new_names
     try:
         query.check()
     except BadQuery as bad:

@@ -111,7 +111,7 @@ def test_each_way_to_say_who_calls_is_taken_where_x_takes_it(
 
 
 def counted(caller: Caller, query: str, **more: str) -> int:
-    return int(caller.get("/2/tweets/counts/recent", query=query, **more)["meta"]["total_post_count"])
+    return int(caller.get("/2/tweets/counts/recent", query=query, **more)["meta"]["total_tweet_count"])
 
 
 def test_counts_are_of_the_posts_that_are_there(sandbox: XSandboxProcess, alice: Caller) -> None:
@@ -175,7 +175,7 @@ def test_every_span_of_seven_days_is_there(sandbox: XSandboxProcess, alice: Call
     sandbox.settings(clock_offset_seconds=3 * 86_400 + 3_600)
     answer = alice.get("/2/tweets/counts/recent", query="one OR two", granularity=granularity)
     spans = answer["data"]
-    assert sum(span["post_count"] for span in spans) == answer["meta"]["total_post_count"] == 2
+    assert sum(span["tweet_count"] for span in spans) == answer["meta"]["total_tweet_count"] == 2
     assert all(earlier["end"] == later["start"] for earlier, later in zip(spans, spans[1:], strict=False))
     covered = datetime.fromisoformat(spans[-1]["end"]) - datetime.fromisoformat(spans[0]["start"])
     assert timedelta(days=6, hours=23) < covered <= timedelta(days=7)
@@ -183,12 +183,14 @@ def test_every_span_of_seven_days_is_there(sandbox: XSandboxProcess, alice: Call
         assert len(spans) == {"hour": 169, "day": 8}[granularity] or len(spans) == {"hour": 168, "day": 7}[granularity]
 
 
-def test_counts_speak_the_older_generation_when_they_are_asked_in_it(sandbox: XSandboxProcess, alice: Caller) -> None:
+def test_counts_speak_the_newer_generation_when_they_are_asked_in_it(sandbox: XSandboxProcess, alice: Caller) -> None:
     alice.posted("bread")
     sandbox.settings(clock_offset_seconds=60)
-    answer = alice.get("/2/tweets/counts/recent", query="bread", search_count__fields="start,end,tweet_count")
-    assert answer["meta"] == {"total_tweet_count": 1}
-    assert answer["data"][-1].keys() == {"start", "end", "tweet_count"}
+    answer = alice.get("/2/tweets/counts/recent", query="bread", search_count__fields="start,end,post_count")
+    assert answer["meta"] == {"total_post_count": 1}
+    assert answer["data"][-1].keys() == {"start", "end", "post_count"}
+    sandbox.settings(new_names=True)
+    assert alice.get("/2/tweets/counts/recent", query="bread")["meta"] == {"total_post_count": 1}
 
 
 def test_a_count_may_be_bounded_by_times_and_ids(sandbox: XSandboxProcess, alice: Caller) -> None:

@@ -171,8 +171,8 @@ def test_replies_and_quotes_name_what_they_refer_to(sandbox: XSandboxProcess) ->
     alice, bob = Caller(sandbox, "alice"), Caller(sandbox, "bob")
     root = alice.posted("root for @bob")
     reply = bob.posted("reply", reply={"in_reply_to_tweet_id": root})
-    bob.posted("deeper", reply={"in_reply_to_post_id": reply})
-    bob.posted("quote", quote_post_id=root, reply_settings="following")
+    bob.posted("deeper", reply={"in_reply_to_tweet_id": reply})
+    bob.posted("quote", quote_tweet_id=root, reply_settings="following")
     quote, deeper, first = bob.timeline(
         **{"tweet.fields": "referenced_tweets,conversation_id,in_reply_to_user_id,reply_settings"}
     )["data"]
