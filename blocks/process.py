@@ -28,12 +28,14 @@ def this_process() -> ProcessIdentity:
     return ProcessIdentity(socket.gethostname(), _boot_id(), _namespace(), pid, found[1])
 
 
-def proven_dead(other: ProcessIdentity) -> bool:
-    """True only where the kernel says so: another boot, no such pid, another start, or a zombie.
+def can_judge(other: ProcessIdentity) -> bool:
+    """True inside the same pid namespace alone: two containers on one host share the boot and not the pids."""
+    return other.host == socket.gethostname() and other.pid_namespace == _namespace()
 
-    Judged inside the same pid namespace alone: two containers on one host share the boot and not the pids.
-    """
-    if other.host != socket.gethostname() or other.pid_namespace != _namespace():
+
+def proven_dead(other: ProcessIdentity) -> bool:
+    """True only where the kernel says so: another boot, no such pid, another start, or a zombie."""
+    if not can_judge(other):
         return False
     if other.boot_id != _boot_id():
         return True

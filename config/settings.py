@@ -153,6 +153,29 @@ class Posting(Section):
     )
 
 
+class Credentials(Section):
+    """Tokens of bots and their rotation."""
+
+    refresh_earliest_seconds: int = tuning(
+        900, "A token is refreshed this long before it ends, in seconds, or later.", ge=300, le=3600
+    )
+    refresh_latest_seconds: int = tuning(
+        300, "A token is refreshed at the latest this long before it ends, in seconds.", ge=60, le=3600
+    )
+    refresh_unknown: Literal["replay_once", "needs_login"] = policy(
+        "replay_once",
+        "Once a token has ended whose refresh got no answer: send the refresh token one more time, or ask for a login.",
+    )
+    lease_seconds: float = tuning(
+        45.0, "How long one process may be at the refresh of a token before another takes over.", ge=0.5, le=600
+    )
+    send_within_seconds: float = policy(2.0, "A marked refresh starts within this time or not at all.", ge=0.1, le=30)
+    hold_seconds: float = policy(
+        300.0, "How long new tokens are held that neither Postgres nor the vault takes, in seconds.", ge=0, le=3600
+    )
+    refreshers: int = tuning(8, "Tokens refreshed side by side in one run.", ge=1, le=100)
+
+
 class Onboarding(Section):
     """Connecting bots."""
 
@@ -199,6 +222,7 @@ class Settings(BaseSettings):
     x: X = X()
     gateway: Gateway = Gateway()
     posting: Posting = Posting()
+    credentials: Credentials = Credentials()
     onboarding: Onboarding = Onboarding()
     audit: Audit = Audit()
     logs: Logs = Logs()

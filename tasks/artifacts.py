@@ -7,6 +7,7 @@ from prefect.artifacts import acreate_table_artifact
 
 from tasks.operations import delivery
 from tasks.operations.delivery import Published
+from tasks.operations.rotation.x_user_tokens import Rotated
 
 log = logging.getLogger("vivesphere.debug")
 
@@ -26,4 +27,17 @@ async def show_summary(results: Sequence[Published]) -> None:
             description=f"First byte after the instant: p50 {middle * 1000:.0f} ms, most {worst * 1000:.0f} ms.",
         )
     except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises, the posts are out already
+        log.warning("the run's table could not be shown: %s", type(error).__name__)
+
+
+async def show_rotation(found: Sequence[Rotated]) -> None:
+    """A table of the bots whose tokens were looked at, those that need a person first."""
+    order = ("needs_login", "conflict", "waiting", "refreshed", "fresh")
+    rows = [
+        {"bot": f"@{one.handle}", "tokens": one.state, "why": one.said}
+        for one in sorted(found, key=lambda one: (order.index(one.state), one.handle))
+    ]
+    try:
+        await acreate_table_artifact(rows, key="refreshed-tokens", description="What became of each bot's tokens.")
+    except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises, the tokens are refreshed already
         log.warning("the run's table could not be shown: %s", type(error).__name__)

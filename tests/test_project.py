@@ -346,6 +346,33 @@ def reads_environment(path: Path) -> bool:
     return bool(words & {"os.environ", "os.environb", "os.getenv", "os.getenvb"})
 
 
+# Whose clock SQL may ask beside app_now(), and why.
+ASKS_ANOTHER_CLOCK = {
+    "tasks/store/migrations/versions/0001_the_walking_whole.sql": "app_now() itself, and ids that only have to grow",
+    "deployments/local/databases.py": "doctor compares the machines' own clocks",
+}
+SQL_CLOCK = re.compile(
+    r"\b(?:clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)\b"
+    r"|(?<![\w.])now\(\)(?!\s*-)|\bfunc\.now\b|\bcurrent_(?:timestamp|time|date)\b|\blocaltime(?:stamp)?\b",
+    re.IGNORECASE,
+)
+
+
+def asks_another_clock(path: Path) -> bool:
+    """Whether an SQL file, or a text inside Python, reads a clock of the server's own."""
+    if path.suffix == ".sql":
+        return bool(SQL_CLOCK.search(text_of(path)))
+    tree = ast.parse(text_of(path))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    texts += [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    return any(SQL_CLOCK.search(found) for found in texts)
+
+
+def test_all_time_in_sql_is_by_the_one_clock_that_can_be_played() -> None:
+    files = [path for path in tracked() if path.parts[0] in PACKAGES and path.suffix in (".py", ".sql")]
+    assert {str(path) for path in files if asks_another_clock(path)} == set(ASKS_ANOTHER_CLOCK)
+
+
 def test_only_named_files_read_the_environment() -> None:
     assert {str(path) for path in product_files() if reads_environment(path)} == set(READS_ENVIRONMENT)
 

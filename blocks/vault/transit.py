@@ -5,7 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
 from blocks.vault.client import Vault
+from blocks.vault.errors import Refused
+from blocks.vault.sealing import PublicKey, opened, wrapped_key
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,24 @@ class Transit:
         body = {"input": _coded(value), "signature": signature}
         answer = self._ask(f"verify with {key}", f"verify/{key}", body)
         return bool(answer["data"]["valid"])
+
+    def public_key(self, key: str) -> PublicKey:
+        """The newest public half of an RSA key, to seal to without the vault."""
+        found = self._vault.get(f"{self._mount}/keys/{key}")["data"]
+        version = int(found["latest_version"])
+        public = load_pem_public_key(found["keys"][str(version)]["public_key"].encode("ascii"))
+        if not isinstance(public, RSAPublicKey):
+            raise Refused(f"seal to {key}: it is no RSA key")
+        return PublicKey(version, public)
+
+    def unseal(self, key: str, text: str, context: str) -> bytes:
+        """Open what was sealed to the public half; raises Refused where it is damaged or of another context."""
+        try:
+            answer = self._ask(f"unseal with {key}", f"decrypt/{key}", {"ciphertext": wrapped_key(text)})
+            return opened(text, b64decode(answer["data"]["plaintext"]), context)
+        except ValueError as error:
+            problem = Refused(f"unseal with {key}: {error}")
+        raise problem
 
     def _ask(self, asked: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         # None of these changes anything in the vault, so each may be repeated like a read.

@@ -24,6 +24,7 @@ from config.places import Places
 from config.settings import LOOPBACK
 from config.settings import AppRole as RoleName
 from deployments.local import layout
+from tasks.domain.credentials import ESCROW_KEY
 
 POLICIES = Path(__file__).parent / "vault_policies"
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
@@ -32,6 +33,7 @@ BOT_RECORDS_KEY, AUDIT_KEY = "bot-records", "audit"
 KEYS: Mapping[str, Mapping[str, Any]] = {
     BOT_RECORDS_KEY: {"type": "aes256-gcm96", "derived": True},  # a key of its own for each bot
     AUDIT_KEY: {"type": "ed25519"},
+    ESCROW_KEY: {"type": "rsa-3072"},  # processes seal to its public half; keys alone may open
 }
 PROVISION_SECONDS = 300  # how long one provisioning may take
 SUPERVISOR_TOKEN_SECONDS = 600

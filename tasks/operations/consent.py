@@ -14,10 +14,10 @@ from blocks.vault.errors import Missing
 from blocks.x import oauth
 from blocks.x.oauth import OAuthApp, Tokens
 from tasks.connections import Connections
+from tasks.domain.credentials import access_path, client_path, refresh_path
 from tasks.domain.roles import Actor
 from tasks.operations import activity
 from tasks.operations.bots import NoSuchBotError
-from tasks.operations.credentials import access_path, client_path, refresh_path
 from tasks.store import base, bots, consents, credentials, x_apps
 from tasks.store.bots import BotRow
 from tasks.store.x_apps import AppRow
@@ -82,6 +82,7 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
         if bot is None:
             raise ConsentError("the bot of this sign-in link is gone")
         bot, app = await _bot_and_app(session, bot.handle)
+        asked_at = await base.now(session)
     try:
         secret = await asyncio.to_thread(at.kv.read, _verifier_path(consent_id))
         client = await asyncio.to_thread(at.kv.read, client_path(app.id))
@@ -99,12 +100,14 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
     user = (await at.x.me(tokens.access_token)).data
     if (user.username or "").lower() != bot.handle.lower():
         raise ConsentError(f"@{user.username} signed in where @{bot.handle} was asked for: sign in as @{bot.handle}")
-    versions = await _keep(at, bot.id, tokens)
+    # By the database's clock, and counted from before the first byte, so that it is never later than X's own.
+    expires_at = asked_at + (tokens.expires_at - tokens.first_byte_at)
+    versions = await _keep(at, bot.id, tokens, asked_at, expires_at)
     named = f"@{bot.operator_handle}".lower() in (user.description or "").lower()
     async with at.transaction() as session:
         instant = await base.now(session)
-        for kind, path, expires_at in (
-            ("x_user_access", access_path(bot.id), tokens.expires_at),
+        for kind, path, ends_at in (
+            ("x_user_access", access_path(bot.id), expires_at),
             ("x_user_refresh", refresh_path(bot.id), None),
         ):
             if path in versions:
@@ -113,8 +116,8 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
                     kind=kind,
                     vault_path=path,
                     version=versions[path],
-                    issued_at=instant,
-                    expires_at=expires_at,
+                    issued_at=asked_at,
+                    expires_at=ends_at,
                     bot_id=bot.id,
                     scopes=tuple(sorted(tokens.scopes or SCOPES)),
                 )
@@ -130,10 +133,13 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
     return Connected(bot.handle, user.id, named)
 
 
-async def _keep(at: Connections, bot_id: UUID, tokens: Tokens) -> dict[str, int]:
-    """Write a new token family to the vault: version by path. The refresh token goes first, it cannot be had again."""
+async def _keep(
+    at: Connections, bot_id: UUID, tokens: Tokens, issued_at: datetime, expires_at: datetime
+) -> dict[str, int]:
+    """Write a new token family to the vault: version by path. The refresh token goes first: by it the refresher sees
+    that what it holds itself is old."""
     attempt = secrets.token_hex(16)
-    issued = {"expires_at": tokens.expires_at.isoformat(), "attempt_id": attempt}
+    issued = {"issued_at": issued_at.isoformat(), "expires_at": expires_at.isoformat(), "attempt_id": attempt}
     versions = {}
     if tokens.refresh_token is not None:
         data = {"refresh_token": tokens.refresh_token.get_secret_value(), "attempt_id": attempt}

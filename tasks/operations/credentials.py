@@ -1,9 +1,11 @@
-"""Credentials of bots: where they lie in the vault, and reading the ones that posting needs."""
+"""Credentials of bots: reading the ones that posting needs, and the one refresher of tokens."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -11,17 +13,15 @@ from pydantic import SecretStr
 from blocks.vault.errors import Missing
 from blocks.vault.kv import Secret
 from tasks.connections import Connections
+from tasks.domain.credentials import AccessToken, access_path
+from tasks.domain.rotation import SPARE
+from tasks.operations import token_refresh
+from tasks.operations.patience import PASSING, ticks
+from tasks.operations.token_refresh import Refreshed
+from tasks.store import bots, credentials
 
-# A token this close to its end is not used any more: the request could arrive after it.
-SPARE = timedelta(seconds=30)
-
-
-@dataclass(frozen=True)
-class AccessToken:
-    """What a bot signs its requests to X with."""
-
-    value: SecretStr
-    expires_at: datetime
+# How often a caller looks whether the one who refreshes is through.
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,6 @@ class AccessTokens:
         self.by_bot.pop(bot_id, None)
 
 
-def access_path(bot_id: UUID) -> str:
-    """Where a bot's access token lies in the KV engine."""
-    return f"bots/{bot_id}/access"
-
-
-def refresh_path(bot_id: UUID) -> str:
-    """Where a bot's refresh token lies in the KV engine."""
-    return f"bots/{bot_id}/refresh"
-
-
-def client_path(app_id: UUID) -> str:
-    """Where an app's client id and secret lie in the KV engine."""
-    return f"apps/{app_id}/client"
-
-
 def tokens_in_memory(at: Connections, now: datetime) -> Mapping[UUID, AccessToken]:
     """The tokens that this process has read and that still serve, by bot."""
     cache = at.kept(AccessTokens, AccessTokens).by_bot
@@ -67,7 +52,10 @@ def tokens_in_memory(at: Connections, now: datetime) -> Mapping[UUID, AccessToke
 async def access_tokens(
     at: Connections, bot_ids: Iterable[UUID], now: datetime
 ) -> Mapping[UUID, AccessToken | Unusable]:
-    """The token of each bot: from this process's memory while it lasts, else from the vault, side by side."""
+    """The token of each bot: from this process's memory while it lasts, else from the vault, side by side.
+
+    The refresher has written a newer one to the vault minutes before that.
+    """
     cache = at.kept(AccessTokens, AccessTokens).by_bot
     wanted = set(bot_ids)
     stale = wanted - tokens_in_memory(at, now).keys()
@@ -93,5 +81,42 @@ def _token(found: Secret | Exception, now: datetime) -> AccessToken | Unusable:
         SecretStr(found.data["access_token"]), datetime.fromisoformat(found.data["expires_at"]).astimezone(UTC)
     )
     if token.expires_at <= now + SPARE:
-        return Unusable("the access token has expired", needs_login=True)
+        # Whether a login is needed is for the refresher to say: after a night that the stack was down, none is.
+        return Unusable("the access token has ended and is not refreshed yet", needs_login=False)
     return token
+
+
+class _Turns(defaultdict[UUID, asyncio.Lock]):
+    """One caller of this process at a time, by bot; the others find what it brought."""
+
+
+async def fresh_token(at: Connections, bot_id: UUID, *, settle: bool = False) -> Refreshed:
+    """A bot's access token, refreshed where it falls due: once, whoever else asks at the same moment anywhere.
+
+    `settle` looks under the lease although the vault's token is fresh, because an earlier refresh left something to
+    do. Needs the role `keys`. Raises what `PASSING` names where database or vault are away before anything was sent.
+    """
+    async with at.kept(_Turns, lambda: _Turns(asyncio.Lock))[bot_id]:
+        async with at.transaction() as session:
+            bot = await bots.get(session, bot_id)
+        if bot is None:
+            raise LookupError(f"there is no bot {bot_id}")
+        give_up_at = ticks() + at.places.settings.credentials.lease_seconds
+        while True:
+            if not settle and (fresh := await token_refresh.fresh(at, bot)) is not None:
+                return fresh
+            async with at.transaction() as session:
+                if not await credentials.can_refresh(session, bot_id):
+                    return await token_refresh.without_refresh_token(at, bot)
+                lease = await credentials.lease(session, bot_id, at.places.settings.credentials.lease_seconds)
+            if lease is not None:
+                break
+            if ticks() > give_up_at:
+                return await token_refresh.waiting(at, bot, "another process is still at it")
+            await asyncio.sleep(LOOK_SECONDS)
+        try:
+            return await token_refresh.under_lease(at, bot, lease)
+        finally:
+            with suppress(*PASSING):  # it ends by itself
+                async with at.transaction() as session:
+                    await credentials.release(session, lease)

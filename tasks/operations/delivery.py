@@ -17,13 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from blocks.process import ProcessIdentity, proven_dead, this_process
 from tasks.connections import Connections
 from tasks.domain import clock, misfire
+from tasks.domain.credentials import AccessToken
 from tasks.domain.misfire import CaughtUp
 from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
-from tasks.operations.credentials import AccessToken, Unusable, access_tokens, tokens_in_memory
-from tasks.operations.outbox import Outbox, Sent, ticks
-from tasks.operations.patience import PASSING
+from tasks.operations.credentials import Unusable, access_tokens, tokens_in_memory
+from tasks.operations.outbox import Outbox, Sent
+from tasks.operations.patience import PASSING, ticks
 from tasks.operations.posts import account_of
 from tasks.store import attempts, base, bots, posts, senders, verdicts
 from tasks.store.posts import DUE_CHANNEL, ClaimedPost

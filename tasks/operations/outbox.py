@@ -18,11 +18,12 @@ from blocks.x.errors import NoAnswer, NotSent, Throttled, Unauthorized, XError
 from blocks.x.wire import CreatePost, CreateReply
 from tasks.connections import Connections
 from tasks.domain import clock
+from tasks.domain.credentials import AccessToken
 from tasks.domain.posts import Ended, Outcome, after_attempt, traceparent
 from tasks.domain.turns import Turns
 from tasks.operations import marks
-from tasks.operations.credentials import AccessToken, AccessTokens
-from tasks.operations.patience import PASSING, pauses
+from tasks.operations.credentials import AccessTokens
+from tasks.operations.patience import PASSING, pauses, ticks
 from tasks.store import attempts, bots
 from tasks.store.attempts import Settled
 from tasks.store.posts import ClaimedPost
@@ -62,11 +63,6 @@ class _Waiting:
     post: ClaimedPost = field(compare=False)
     token: AccessToken = field(compare=False)
     result: "asyncio.Future[Sent]" = field(compare=False)
-
-
-def ticks() -> float:
-    """Seconds of the clock that runs on while the machine sleeps; the others stand still then."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Outbox:

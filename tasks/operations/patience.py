@@ -1,5 +1,6 @@
 """What passes by itself, and how long to wait before it is tried again."""
 
+import time
 from collections.abc import Iterator
 from itertools import count
 
@@ -13,6 +14,11 @@ PASSING = (OperationalError, InterfaceError, PoolTimeoutError, OSError, VaultErr
 
 FIRST_SECONDS, MOST_SECONDS = 0.05, 2.0
 TRIES = 5
+
+
+def ticks() -> float:
+    """Seconds of the clock that runs on while the machine sleeps; the others stand still then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def pauses(endless: bool = False) -> Iterator[float]:

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 
 from tasks.connections import Connections
+from tasks.domain.credentials import client_path
 from tasks.domain.roles import Actor
 from tasks.operations import activity
-from tasks.operations.credentials import client_path
 from tasks.store import base, credentials, x_apps
 from tasks.store.x_apps import AppRow
 

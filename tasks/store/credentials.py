@@ -1,13 +1,16 @@
 """The inventory of what lies in the vault: where, which version, until when; never the secret."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, ForeignKey, Integer, Table, Text
+from sqlalchemy import ARRAY, Column, ForeignKey, Integer, Table, Text, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks.store.base import Id, Instant, metadata, new_id
+from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.store.bots import bots
 
 credentials = Table(
     "credentials",
@@ -21,7 +24,29 @@ credentials = Table(
     Column("scopes", ARRAY(Text), nullable=False, server_default="{}"),
     Column("issued_at", Instant, nullable=False),
     Column("expires_at", Instant),
+    Column("lease_epoch", Integer, nullable=False, server_default="0"),
+    Column("lease_until", Instant),
 )
+
+_refresh_token = credentials.c.kind == "x_user_refresh"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to refresh one token for a while; a lease taken later has a higher epoch."""
+
+    credential_id: UUID
+    epoch: int
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """A bot's access token as the inventory knows it; what works is what the vault says."""
+
+    bot_id: UUID
+    handle: str
+    issued_at: datetime
+    expires_at: datetime
 
 
 async def put(
@@ -34,16 +59,16 @@ async def put(
     expires_at: datetime | None = None,
     bot_id: UUID | None = None,
     x_app_id: UUID | None = None,
-    scopes: tuple[str, ...] = (),
+    scopes: Sequence[str] | None = None,
 ) -> None:
-    """Note a new version; an older one never takes the place of a newer."""
+    """Note a new version; an older one never takes the place of a newer. None as `scopes` leaves what was noted."""
     statement = insert(credentials).values(
         kind=kind,
         bot_id=bot_id,
         x_app_id=x_app_id,
         vault_path=vault_path,
         version=version,
-        scopes=list(scopes),
+        scopes=list(scopes or ()),
         issued_at=issued_at,
         expires_at=expires_at,
     )
@@ -52,10 +77,65 @@ async def put(
             index_elements=[credentials.c.vault_path],
             set_={
                 "version": statement.excluded.version,
-                "scopes": statement.excluded.scopes,
+                "scopes": credentials.c.scopes if scopes is None else statement.excluded.scopes,
                 "issued_at": statement.excluded.issued_at,
                 "expires_at": statement.excluded.expires_at,
             },
             where=credentials.c.version < statement.excluded.version,
         )
     )
+
+
+async def can_refresh(session: AsyncSession, bot_id: UUID) -> bool:
+    """Whether a refresh token was ever noted for this bot."""
+    found = await session.execute(select(credentials.c.id).where(credentials.c.bot_id == bot_id, _refresh_token))
+    return found.one_or_none() is not None
+
+
+async def lease(session: AsyncSession, bot_id: UUID, seconds: float) -> Lease | None:
+    """Take the lease of a bot's refresh token for so many real seconds; None where another holds it or there is none.
+
+    The condition is on the row that is changed, so one that waited for it judges by its newest version.
+    """
+    row = (
+        await session.execute(
+            update(credentials)
+            .where(
+                credentials.c.bot_id == bot_id,
+                _refresh_token,
+                or_(credentials.c.lease_until.is_(None), credentials.c.lease_until <= app_now),
+            )
+            .values(lease_epoch=credentials.c.lease_epoch + 1, lease_until=app_now + func.app_span(seconds))
+            .returning(credentials.c.id, credentials.c.lease_epoch)
+        )
+    ).one_or_none()
+    return Lease(row.id, row.lease_epoch) if row else None
+
+
+async def lock(session: AsyncSession, held: Lease) -> None:
+    """Hold the lease's row until the transaction ends, so that what the next statement sees of it stays so."""
+    await session.execute(select(credentials.c.id).where(credentials.c.id == held.credential_id).with_for_update())
+
+
+async def release(session: AsyncSession, held: Lease) -> None:
+    """Give a lease back, unless another was taken meanwhile."""
+    await session.execute(
+        update(credentials)
+        .where(credentials.c.id == held.credential_id, credentials.c.lease_epoch == held.epoch)
+        .values(lease_until=None)
+    )
+
+
+async def expiring(session: AsyncSession, within: timedelta) -> Sequence[TokenRow]:
+    """Access tokens that end within this time or have ended, of bots that are active or paused."""
+    found = await session.execute(
+        select(credentials.c.bot_id, bots.c.handle, credentials.c.issued_at, credentials.c.expires_at)
+        .join_from(credentials, bots)
+        .where(
+            credentials.c.kind == "x_user_access",
+            credentials.c.expires_at <= app_now + within,
+            bots.c.state.in_(("active", "paused")),
+        )
+        .order_by(credentials.c.expires_at)
+    )
+    return [TokenRow(**values(row)) for row in found]

@@ -24,8 +24,8 @@ from config import loading
 from config.places import Places
 from deployments.local import environment, prefect_api, programs, registration, stack
 from tasks.connections import Connections, open_connections
+from tasks.domain.credentials import access_path
 from tasks.domain.policy.gate import Verdict
-from tasks.operations.credentials import access_path
 from tasks.store import base, posts, verdicts
 from tests.bench import limits
 from tests.bench.figure import Figure

@@ -20,8 +20,8 @@ from blocks.x.client import XClient
 from config.places import Places
 from config.settings import Posting, Settings, X
 from tasks.connections import Connections
+from tasks.domain.credentials import access_path
 from tasks.operations import delivery
-from tasks.operations.credentials import access_path
 from tasks.operations.delivery import Published
 from tasks.operations.outbox import Sent
 from tasks.store import posts
@@ -148,5 +148,5 @@ async def sender(
     client = XClient(x_process.url, lanes=FAST.lanes, connect_timeout_seconds=1, deadline_seconds=1.5)
     seen = x_process.control.get("/health").json()["last_seq"]
     async with client as x:
-        at = Connections(Places(settings), database, login, engine, kv, x)  # type: ignore[arg-type]
+        at = Connections(Places(settings), database, login, engine, kv, x, None)  # type: ignore[arg-type]
         yield Sender(at, x_process, kv, seen, owner=postgres.conninfo(database.database, "vivesphere_owner"))

@@ -25,7 +25,7 @@ from deployments.cli.client import api
 from deployments.gateway import tokens
 from deployments.local import databases, prefect_api, processes
 from deployments.local.vault_provisioning import ROLES, supervisor_ids
-from tasks.operations.credentials import access_path, client_path, refresh_path
+from tasks.domain.credentials import access_path, client_path, refresh_path
 from tests.posting_stack import PostingStack
 from tests.secret_search import Secret, plant, search
 

@@ -7,6 +7,7 @@ import pytest
 from blocks.vault.errors import Denied, Refused
 from blocks.vault.transit import Plain, Sealed
 from deployments.local.vault_provisioning import AUDIT_KEY, BOT_RECORDS_KEY
+from tasks.domain.credentials import ESCROW_KEY
 from tests.openbao_process import OpenBaoProcess, shared_openbao
 
 
@@ -49,3 +50,32 @@ def test_a_seal_is_verified_by_those_who_cannot_make_one(bao: OpenBaoProcess) ->
         bao.transit("reader").verify(AUDIT_KEY, root, "no signature")
     with pytest.raises(Denied):
         bao.transit("reader").sign(AUDIT_KEY, root)
+
+
+@pytest.mark.promise("C3")
+def test_what_is_sealed_without_the_vault_the_keys_role_alone_opens(bao: OpenBaoProcess) -> None:
+    public, value = bao.transit("keys").public_key(ESCROW_KEY), uuid4().bytes * 100
+    with bao.frozen():
+        text = public.seal(value, "attempt-1")
+    assert bao.transit("keys").unseal(ESCROW_KEY, text, "attempt-1") == value
+    for role in ("gateway", "poster", "sealer", "reader", "provision"):
+        with pytest.raises(Denied):
+            bao.transit(role).unseal(ESCROW_KEY, text, "attempt-1")
+
+
+def test_a_seal_of_another_attempt_or_a_damaged_one_is_refused(bao: OpenBaoProcess) -> None:
+    keys = bao.transit("keys")
+    text = keys.public_key(ESCROW_KEY).seal(b"tokens", "attempt-1")
+    version, wrapped, sealed = text.split(":")
+    for damaged, context in (
+        (text, "attempt-2"),
+        (f"{version}:{wrapped}:{sealed[:-4]}AAA=", "attempt-1"),
+        ("nonsense", "attempt-1"),
+    ):
+        with pytest.raises(Refused):
+            keys.unseal(ESCROW_KEY, damaged, context)
+
+
+def test_a_key_of_another_kind_has_no_public_half_to_seal_to(bao: OpenBaoProcess) -> None:
+    with pytest.raises((Refused, Denied)):
+        bao.transit("keys").public_key(AUDIT_KEY)

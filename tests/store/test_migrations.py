@@ -23,9 +23,11 @@ from tasks.store import (
     migrate,
     personas,
     posts,
+    refresh_attempts,
     run_requests,
     senders,
     stops,
+    token_escrow,
     verdicts,
     x_apps,
 )
@@ -44,9 +46,11 @@ STORES = (
     credentials,
     personas,
     posts,
+    refresh_attempts,
     run_requests,
     senders,
     stops,
+    token_escrow,
     verdicts,
     x_apps,
 )
@@ -130,6 +134,8 @@ def _tables_alone(thing: object, name: str | None, kind: str, reflected: bool, o
         ("vivesphere_reader", "UPDATE posts SET status = 'scheduled'"),
         ("vivesphere_reader", "SELECT password_hash FROM users"),
         ("vivesphere_reader", "SELECT secret_sha256 FROM api_keys"),
+        ("vivesphere_reader", "SELECT sealed FROM token_escrow"),
+        ("vivesphere_app", "DELETE FROM refresh_attempts"),
     ],
 )
 def test_a_role_may_not_do_more_than_its_work(postgres: PostgresProcess, role: str, statement: str) -> None:

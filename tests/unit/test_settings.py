@@ -220,7 +220,17 @@ def test_a_number_has_bounds_and_they_hold(machine: Machine, key: str) -> None:
 @pytest.mark.parametrize("key", [key for key in NUMBERS if not key.endswith("port")])
 def test_a_number_says_its_unit_or_counts_things(key: str) -> None:
     units = ("_seconds", "_ms", "_days", "_bytes", "_mb")
-    counts = ("pool_size", "readers", "hashing_slots", "batch", "held", "lanes", "attempts_max", "files_kept")
+    counts = (
+        "pool_size",
+        "readers",
+        "refreshers",
+        "hashing_slots",
+        "batch",
+        "held",
+        "lanes",
+        "attempts_max",
+        "files_kept",
+    )
     assert key.endswith(units) or key.rpartition(".")[2] in counts
 
 

@@ -14,6 +14,10 @@ path "${kv}/metadata/consents/+" { capabilities = ["delete"] }
 path "${kv}/data/keys/*"     { capabilities = ["create", "update", "read"] }
 path "${kv}/metadata/keys/*" { capabilities = ["read"] }
 
+# The escrow of new tokens: anybody seals to the public half, this role alone opens.
+path "${transit}/keys/token-escrow"    { capabilities = ["read"] }
+path "${transit}/decrypt/token-escrow" { capabilities = ["update"] }
+
 path "${kv}/data/postgres/app"  { capabilities = ["read"] }
 path "${kv}/data/postgres/keys" { capabilities = ["read"] }
 

@@ -1,0 +1,72 @@
+"""X's OAuth 2 user tokens: refreshed minutes before they end, each at its own time."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from blocks.vault.errors import VaultError
+from tasks.connections import Connections
+from tasks.domain.rotation import refresh_at
+from tasks.operations.credentials import fresh_token
+from tasks.operations.patience import PASSING
+from tasks.operations.token_refresh import State
+from tasks.store import base, credentials, refresh_attempts
+
+
+@dataclass(frozen=True)
+class Due:
+    """A bot whose token is to be looked at; `settle` because an earlier refresh left something to do."""
+
+    bot_id: UUID
+    settle: bool
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """What became of one bot's tokens, for pages and logs; no secret is in it."""
+
+    handle: str
+    state: State
+    said: str
+    expires_at: datetime | None
+
+
+async def due(at: Connections) -> list[Due]:
+    """Bots with something left to do, then those whose token falls due, soonest end first."""
+    settings = at.places.settings.credentials
+    earliest = timedelta(seconds=settings.refresh_earliest_seconds)
+    latest = timedelta(seconds=settings.refresh_latest_seconds)
+    async with at.transaction() as session:
+        now = await base.now(session)
+        pending = await refresh_attempts.bots_with_pending(session)
+        expiring = await credentials.expiring(session, earliest)
+    found = [Due(bot_id, settle=True) for bot_id in pending]
+    return found + [
+        Due(row.bot_id, settle=False)
+        for row in expiring
+        if row.bot_id not in set(pending)
+        and now >= refresh_at(row.bot_id, row.issued_at, row.expires_at, earliest, latest)
+    ]
+
+
+async def refresh(at: Connections, wanted: Sequence[Due]) -> list[Rotated]:
+    """Refresh side by side; one that cannot be refreshed now stops no other."""
+    slots = asyncio.Semaphore(at.places.settings.credentials.refreshers)
+
+    async def one(due: Due) -> Rotated | None:
+        async with slots:
+            return await _refresh_one(at, due)
+
+    return [found for found in await asyncio.gather(*(one(due) for due in wanted)) if found is not None]
+
+
+async def _refresh_one(at: Connections, due: Due) -> Rotated:
+    try:
+        found = await fresh_token(at, due.bot_id, settle=due.settle)
+    except PASSING as error:
+        part = "the vault" if isinstance(error, VaultError) else "the database"
+        return Rotated(str(due.bot_id), "waiting", f"{part} is away, nothing was sent: {error}", None)
+    expires_at = found.token.expires_at if found.token else None
+    return Rotated(found.handle, found.state, found.said, expires_at)

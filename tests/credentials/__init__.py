@@ -1,0 +1,1 @@
+"""The one refresher of tokens, on real parts."""
