@@ -62,7 +62,7 @@ soak: $(INSTALLED) ## Run the long fault tests that `make test` leaves out
 	@$(BIN)/python -m pytest tests --soak -m soak
 
 contract: $(INSTALLED) ## Run the tests with real clients of X and of our API
-	@$(BIN)/python -m pytest tests/contract
+	@$(BIN)/python -m pytest tests/contract --clients
 
 browser: $(INSTALLED) ## Run the tests that click through real pages in Chromium
 	@$(BIN)/python -m pytest tests/browser --browser

@@ -25,6 +25,9 @@ ROLES = ("vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long fault tests too")
+    parser.addoption(
+        "--clients", action="store_true", help="run clients of X for Node too; fail where there is no node"
+    )
     parser.addoption("--browser", action="store_true", help="fail, do not skip, where no Chromium is installed")
 
 

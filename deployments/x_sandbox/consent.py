@@ -19,6 +19,8 @@ from deployments.x_sandbox.tokens import sha256
 PATH = "/i/oauth2/authorize"
 CODE_BYTES = 48
 PROFILE = ("username", "name", "description")
+METHODS = {"S256": "S256", "s256": "S256", "plain": "plain"}
+"""twitter-api-v2 writes a small s, and X takes it."""
 ASKED = ("response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method")
 
 
@@ -62,7 +64,7 @@ def _grant(sandbox: Sandbox, asked: dict[str, str], wanted: NewAccount) -> str:
             "redirect_uri": asked["redirect_uri"],
             "scopes": asked["scope"].split(),
             "code_challenge": asked["code_challenge"],
-            "code_challenge_method": asked.get("code_challenge_method", "plain"),
+            "code_challenge_method": METHODS[asked.get("code_challenge_method", "plain")],
             "expires_at": iso(now + sandbox.settings.code_seconds),
             **_who(asked),
         },
@@ -90,7 +92,7 @@ def _wrong(sandbox: Sandbox, asked: dict[str, str]) -> str | None:
         return "response_type must be code."
     if not asked.get("state"):
         return "state is missing."
-    if not asked.get("code_challenge") or asked.get("code_challenge_method", "plain") not in ("S256", "plain"):
+    if not asked.get("code_challenge") or asked.get("code_challenge_method", "plain") not in METHODS:
         return "A code_challenge with the method S256 or plain is needed."
     if not scopes or scopes - SCOPES:
         return f"Unknown scope: {', '.join(sorted(scopes - SCOPES)) or 'none was asked for'}."

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import secrets
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -148,7 +149,14 @@ def _client(sandbox: Sandbox, call: Call, form: dict[str, str]) -> XApp | None:
 
 
 def _form(call: Call) -> dict[str, str]:
-    return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+    """The parameters of a call: X takes JSON beside the form of RFC 6749, and twitter-api-v2 sends it."""
+    if not call.content_type.startswith("application/json"):
+        return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+    try:
+        given = json.loads(call.body)
+    except ValueError:
+        return {}
+    return {name: value for name, value in given.items() if isinstance(value, str)} if isinstance(given, dict) else {}
 
 
 def _whose(sandbox: Sandbox, call: Call) -> Account | None:

@@ -121,6 +121,26 @@ def test_a_wrong_request_for_consent_is_never_sent_back(sandbox: XSandboxProcess
     assert client.http.post("/i/oauth2/authorize", data=form).status_code == 400
 
 
+def test_a_small_s_and_json_are_taken_as_x_takes_them(sandbox: XSandboxProcess) -> None:
+    client = Client(sandbox)
+    code = client.decide(code_challenge_method="s256")["code"]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI}
+    auth = (client.app["client_id"], client.app["client_secret"])
+    answer = client.http.post("/2/oauth2/token", json={**form, "code_verifier": VERIFIER}, auth=auth)
+    assert client.me(answer.json()["access_token"]).status_code == 200
+    revoked = client.http.post("/2/oauth2/revoke", json={"token": answer.json()["access_token"]}, auth=auth)
+    assert revoked.json() == {"revoked": True}
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"grant_type": 5}', b"\xff"])
+def test_json_that_names_no_grant_is_refused(sandbox: XSandboxProcess, body: bytes) -> None:
+    client = Client(sandbox)
+    auth = (client.app["client_id"], client.app["client_secret"])
+    headers = {"content-type": "application/json"}
+    answer = client.http.post("/2/oauth2/token", content=body, headers=headers, auth=auth)
+    assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
+
+
 def test_a_code_works_once(sandbox: XSandboxProcess) -> None:
     client = Client(sandbox)
     code = client.decide()["code"]
