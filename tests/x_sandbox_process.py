@@ -126,6 +126,18 @@ class XSandboxProcess:
         """Merge a change into the settings."""
         return dict(self._ask("POST", "/settings", change))
 
+    def clock(self, **change: Any) -> dict[str, Any]:
+        """Set or speed up the clock: `now`, `ahead_seconds` (of the wall clock) or `forward_seconds`; `speed`."""
+        return dict(self._ask("POST", "/clock", change))
+
+    def spend(self) -> dict[str, Any]:
+        """What was spent: usd, apps, accounts."""
+        return dict(self._ask("GET", "/spend"))
+
+    def credits(self, usd: float | None, **owner: str) -> None:
+        """What an app (`client_id`) or an `account` may still spend; None is as much as it likes."""
+        self._ask("POST", "/credits", {"usd": usd, **owner})
+
     def reset(self, keep_accounts: bool = False) -> None:
         """Forget posts and faults, and unless told otherwise accounts, apps, tokens and settings.
 

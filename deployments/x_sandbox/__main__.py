@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import uvicorn
@@ -22,10 +23,15 @@ from deployments.x_sandbox.state import Sandbox, secret_file
 KEEP_ALIVE_SECONDS = 120
 SHUTDOWN_SECONDS = 1
 BACKLOG = 4_096
+TICKS_PER_SECOND = 10
 
 
 class Server(uvicorn.Server):
     """Uvicorn that says where it serves once it does, and whose end by a signal is a success."""
+
+    def __init__(self, config: uvicorn.Config, sandbox: Sandbox) -> None:
+        super().__init__(config)
+        self._sandbox = sandbox
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Bind, then print the address as the only line on standard output."""
@@ -33,6 +39,14 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             print(f"http://{host}:{port}", flush=True)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Let the Date header show the sandbox's time, for some clients set their own clocks by it."""
+        over = await super().on_tick(counter)
+        if counter % TICKS_PER_SECOND == 0:
+            date = formatdate(self._sandbox.clock.now(), usegmt=True).encode()
+            self.server_state.default_headers = [(b"date", date)]
+        return over
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -69,7 +83,8 @@ def main() -> int:
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
+        ),
+        sandbox,
     )
     server.run()
     sandbox.ledger.close()

@@ -53,6 +53,7 @@ def own(sandbox: Sandbox, call: Call) -> Answer:
         else:
             edges = _edges(post, begin, min(end, now), seconds)
             data.append(_view(post, sandbox.posts, fields, edges, spanned=seconds > 0))
+    call.bought = ("analytics_read", [str(each["id"]) for each in data]) if data else None
     return ok({name: value for name, value in (("data", data), ("errors", errors)) if value})
 
 

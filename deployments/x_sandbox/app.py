@@ -6,7 +6,7 @@ import re
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from deployments.x_sandbox import analytics, counts, media, oauth, post_reads, posts, trends, users
+from deployments.x_sandbox import analytics, counts, media, oauth, post_reads, posts, trends, usage, users
 from deployments.x_sandbox.answers import (
     PROBLEMS,
     Answer,
@@ -37,6 +37,7 @@ ENDPOINTS = [
     *trends.ENDPOINTS,
     *counts.ENDPOINTS,
     *analytics.ENDPOINTS,
+    *usage.ENDPOINTS,
     *media.ENDPOINTS,
     *oauth.ENDPOINTS,
 ]
@@ -94,7 +95,7 @@ class Application:
             authorization=headers[b"authorization"].decode("latin-1"),
             content_type=headers[b"content-type"].decode("latin-1"),
             traceparent=headers[b"traceparent"].decode("latin-1") or None,
-            first_byte_at=first_byte_at + self._sandbox.clock.offset_seconds,
+            first_byte_at=self._sandbox.clock.at(first_byte_at),
         )
 
     async def _answer(self, endpoint: Endpoint, call: Call, connection: Connection) -> Answer:
@@ -154,12 +155,36 @@ class Application:
             answer = self._refused(call, too_many_requests(), counted=False)
         else:
             try:
-                answer = endpoint.answer(self._sandbox, call)
+                answer = self._unpaid(endpoint, call) or endpoint.answer(self._sandbox, call)
+                self._charge(call)
             except OSError:
                 return DISK_FULL
             if answer.status >= 400:
                 self._refused(call, answer, counted=True)
         return Answer(answer.status, answer.body, answer.content_type, headers, answer.problem)
+
+    def _unpaid(self, endpoint: Endpoint, call: Call) -> Answer | None:
+        """Whether the caller's money or month is used up."""
+        if call.access is None or endpoint.free:
+            return None
+        money, family = self._sandbox.money, call.access.family
+        if money.depleted(family.client_id, family.account_id):
+            return PROBLEMS["credits-depleted"]
+        now, cap = self._sandbox.clock.now(), self._sandbox.settings.usage_cap_posts
+        return (
+            PROBLEMS["usage-capped"] if endpoint.capped and money.read_in_month(family.client_id, now) >= cap else None
+        )
+
+    def _charge(self, call: Call) -> None:
+        """Book what an answer brought; creates and deletes have booked themselves."""
+        if call.bought is None or call.access is None:
+            return
+        price, things = call.bought
+        each = self._sandbox.settings.prices_usd[price]
+        unseen = self._sandbox.money.unseen(call.access.family.client_id, price, things, self._sandbox.clock.now())
+        if unseen or not things:
+            bought = {"endpoint": call.endpoint, "price": price, "usd": round(each * (len(unseen) or 1), 6)}
+            self._sandbox.record("charge", {**call.trace(), "at": self._now(), **bought, "things": unseen})
 
     def _refused(self, call: Call, answer: Answer, counted: bool) -> Answer:
         if call.endpoint == RECORDED:

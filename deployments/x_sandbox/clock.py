@@ -9,14 +9,23 @@ ID_SHIFT = 22
 
 
 class Clock:
-    """Wall time plus an offset, so that a test can play hours."""
+    """The sandbox's own time: it may be elsewhere than the wall clock and run faster or slower, or stand still."""
 
     def __init__(self) -> None:
-        self.offset_seconds = 0.0
+        self.speed = 1.0
+        self._ahead = self._wall_at = 0.0
 
     def now(self) -> float:
         """Seconds since 1970 as the sandbox sees them."""
-        return time.time() + self.offset_seconds
+        return self.at(time.time())
+
+    def at(self, wall: float) -> float:
+        """The sandbox's time when the wall clock shows this; the clock must not have been set in between."""
+        return wall + self._ahead + (wall - self._wall_at) * (self.speed - 1)
+
+    def set(self, wall: float, now: float, speed: float) -> None:
+        """From when the wall clock shows `wall` on, it is `now` here and time runs so many times as fast."""
+        self._wall_at, self._ahead, self.speed = wall, now - wall, speed
 
 
 class Snowflakes:

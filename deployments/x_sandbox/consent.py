@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from deployments.x_sandbox.clock import iso
-from deployments.x_sandbox.control import NewAccount
+from deployments.x_sandbox.control_bodies import NewAccount
 from deployments.x_sandbox.oauth import SCOPES
 from deployments.x_sandbox.pages import page
 from deployments.x_sandbox.state import Sandbox

@@ -3,77 +3,38 @@
 import hmac
 import json
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deployments.x_sandbox.accounts import Account, XApp
 from deployments.x_sandbox.clock import iso
+from deployments.x_sandbox.control_bodies import (
+    BATCH_MAX,
+    NewAccount,
+    NewApp,
+    NewCredits,
+    NewOAuth1Tokens,
+    NewTime,
+    NewTokens,
+    Reset,
+)
 from deployments.x_sandbox.faults import Rule
-from deployments.x_sandbox.oauth import SCOPES, hand_out, new_family
+from deployments.x_sandbox.oauth import hand_out, new_family
 from deployments.x_sandbox.oauth1 import hand_out_oauth1
-from deployments.x_sandbox.queries import USERNAME
+from deployments.x_sandbox.spending import spending
 from deployments.x_sandbox.state import Sandbox
 
-BATCH_MAX = 10_000
 LEDGER_PAGE_MOST = 10_000
-DEFAULT_SCOPES = ("tweet.read", "tweet.write", "users.read", "media.write", "offline.access")
+FIRST_INSTANT, LAST_INSTANT = 1_300_000_000, 4_102_444_800
+"""From a little after X's first id to the year 2100."""
 
 Body = TypeVar("Body")
-
-
-def _known_scopes(scopes: list[str]) -> list[str]:
-    if strange := set(scopes) - SCOPES:
-        raise ValueError(f"X has no scope {', '.join(sorted(strange))}")
-    return scopes
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewApp(_Strict):
-    """A developer app; the same name twice is the same app, with its redirect addresses brought up to date."""
-
-    name: str = Field(min_length=1, max_length=100)
-    redirect_uris: list[str] = Field(min_length=1)
-    confidential: bool = True
-
-
-class NewAccount(_Strict):
-    """An account; the same username twice is the same account, and what is left out stays as it was."""
-
-    username: str = Field(pattern=f"^{USERNAME.pattern}$")
-    name: str | None = Field(None, max_length=50)
-    description: str | None = Field(None, max_length=160)
-    protected: bool | None = Field(None, description="Its posts are for itself alone.")
-    suspended: bool | None = Field(None, description="It may do nothing, and nobody sees it.")
-
-
-class NewTokens(_Strict):
-    """Tokens without a consent page: one family for each account."""
-
-    client_id: str
-    accounts: list[str] = Field(min_length=1, max_length=BATCH_MAX)
-    scopes: Annotated[list[str], AfterValidator(_known_scopes)] = list(DEFAULT_SCOPES)
-
-
-class NewOAuth1Tokens(_Strict):
-    """OAuth 1.0a tokens, which X hands out in its developer portal: one for each account."""
-
-    client_id: str
-    accounts: list[str] = Field(min_length=1, max_length=BATCH_MAX)
-    read_only: bool = Field(False, description="The app may read alone.")
-
-
-class Reset(_Strict):
-    """What to forget; the ledger itself keeps everything."""
-
-    keep_accounts: bool = Field(False, description="Forget posts, limits and faults only.")
 
 
 class Refused(Exception):
@@ -101,6 +62,11 @@ def control_routes(sandbox: Sandbox, control_token: str) -> list[Route]:
         ("DELETE", "/sandbox/faults/{id:int}"): _heal,
         ("POST", "/sandbox/settings"): _change_settings,
         ("GET", "/sandbox/settings"): _settings,
+        ("GET", "/sandbox/clock"): _clock,
+        ("POST", "/sandbox/clock"): _set_clock,
+        ("DELETE", "/sandbox/clock"): _wall_clock,
+        ("GET", "/sandbox/spend"): _spend,
+        ("POST", "/sandbox/credits"): _give_credits,
         ("POST", "/sandbox/reset"): _reset,
         ("GET", "/sandbox/ledger"): _ledger,
     }
@@ -219,6 +185,52 @@ async def _change_settings(sandbox: Sandbox, request: Request) -> Any:
 
 async def _settings(sandbox: Sandbox, _: Request) -> Any:
     return sandbox.settings.model_dump()
+
+
+async def _clock(sandbox: Sandbox, _: Request) -> Any:
+    wall = time.time()
+    now = sandbox.clock.at(wall)
+    return {"now": iso(now), "wall": iso(wall), "ahead_seconds": round(now - wall, 6), "speed": sandbox.clock.speed}
+
+
+async def _set_clock(sandbox: Sandbox, request: Request) -> Any:
+    wanted = await _read(request, NewTime)
+    wall = time.time()
+    before = now = sandbox.clock.at(wall)
+    if wanted.now is not None:
+        now = wanted.now.timestamp()
+    elif wanted.ahead_seconds is not None:
+        now = wall + wanted.ahead_seconds
+    elif wanted.forward_seconds is not None:
+        now += wanted.forward_seconds
+    speed = sandbox.clock.speed if wanted.speed is None else wanted.speed
+    if not FIRST_INSTANT <= now <= LAST_INSTANT:
+        raise Refused(422, f"the clock goes from {iso(FIRST_INSTANT)} to {iso(LAST_INSTANT)}")
+    sandbox.record("clock", {"at": iso(before), "wall": iso(wall), "now": iso(now), "speed": speed})
+    return await _clock(sandbox, request)
+
+
+async def _wall_clock(sandbox: Sandbox, request: Request) -> Any:
+    wall = iso(time.time())
+    sandbox.record("clock", {"at": iso(sandbox.clock.now()), "wall": wall, "now": wall, "speed": 1})
+    return await _clock(sandbox, request)
+
+
+async def _spend(sandbox: Sandbox, _: Request) -> Any:
+    return spending(sandbox)
+
+
+async def _give_credits(sandbox: Sandbox, request: Request) -> Any:
+    wanted = await _read(request, NewCredits)
+    if wanted.account is None:
+        owner, _ = wanted.client_id, _existing(sandbox, wanted.client_id or "", [])
+    else:
+        account = sandbox.accounts.find(wanted.account)
+        if account is None:
+            raise Refused(404, f"there is no account {wanted.account}; POST /sandbox/accounts makes them")
+        owner = account.id
+    sandbox.record("credits", {"at": iso(sandbox.clock.now()), "owner": owner, "usd": wanted.usd})
+    return spending(sandbox)
 
 
 async def _reset(sandbox: Sandbox, request: Request) -> Any:

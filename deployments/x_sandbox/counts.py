@@ -28,6 +28,7 @@ def recent(sandbox: Sandbox, call: Call) -> Answer:
         query.check()
     except BadQuery as bad:
         return bad.answer
+    call.bought = ("counts_recent", [])
     new_names = "post_count" in asked or (query.new_names and "tweet_count" not in asked)
     counts = _counted(sandbox, matches, begin, end, seconds, now)
     noun = "post_count" if new_names else "tweet_count"

@@ -168,6 +168,7 @@ def describe(sandbox: Sandbox, call: Call) -> Answer:
         return refused.answer
     text = wanted.metadata.alt_text.text
     _write(sandbox, call, "metadata", media.id, {"alt_text": text})
+    call.bought = ("media_metadata", [])
     return ok({"data": {"id": media.id, "associated_metadata": {"alt_text": {"text": text}}}})
 
 

@@ -58,6 +58,7 @@ def _looked_up(sandbox: Sandbox, call: Call, query: Query, parameter: str, ids: 
     except BadQuery as bad:
         return bad.answer
     posts, errors = look_up(sandbox, ids, parameter, wanted)
+    call.bought = ("post_read", [str(post.id) for post in posts]) if posts else None
     answer = content(sandbox, posts, wanted)
     if errors:
         answer["errors"] = errors + answer.get("errors", [])
@@ -85,6 +86,7 @@ def _listed(sandbox: Sandbox, call: Call, query: Query, posts_in: Callable[[Span
     posts = posts_in(Span(above, below, sandbox.clock.now()))
     readable = [post for post in posts if sandbox.accounts.by_id[post.account_id].shows_posts_to(wanted.viewer_id)]
     shown, meta = _page(readable, size, page)
+    call.bought = ("post_read", [str(post.id) for post in shown]) if shown else None
     return ok({**content(sandbox, shown, wanted), "meta": meta})
 
 
@@ -107,8 +109,8 @@ def _page(posts: list[Post], size: int, page: tuple[str, int] | None) -> tuple[l
 
 
 ENDPOINTS = [
-    Endpoint("GET /2/tweets", lookup, READ, app_only=True),
-    Endpoint("GET /2/tweets/{id}", lookup_one, READ, app_only=True),
-    Endpoint("GET /2/users/{id}/tweets", timeline, READ, app_only=True),
-    Endpoint("GET /2/users/{id}/mentions", mentions, READ, app_only=True),
+    Endpoint("GET /2/tweets", lookup, READ, app_only=True, capped=True),
+    Endpoint("GET /2/tweets/{id}", lookup_one, READ, app_only=True, capped=True),
+    Endpoint("GET /2/users/{id}/tweets", timeline, READ, app_only=True, capped=True),
+    Endpoint("GET /2/users/{id}/mentions", mentions, READ, app_only=True, capped=True),
 ]

@@ -1,5 +1,7 @@
 """The endpoints that make posts and take them away."""
 
+from typing import Any
+
 from deployments.x_sandbox.answers import PROBLEMS, Answer, invalid, not_found, ok, problem
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.clock import iso
@@ -7,8 +9,9 @@ from deployments.x_sandbox.drafts import BadDraft, Draft, draft
 from deployments.x_sandbox.faults import CHANCE
 from deployments.x_sandbox.post_reads import READ
 from deployments.x_sandbox.post_store import Post
+from deployments.x_sandbox.settings import PriceName
 from deployments.x_sandbox.state import Sandbox
-from deployments.x_sandbox.texts import fits, shown
+from deployments.x_sandbox.texts import fits, has_link, shown
 from deployments.x_sandbox.views import created
 
 WRITE = READ | {"tweet.write"}
@@ -40,6 +43,7 @@ def create(sandbox: Sandbox, call: Call) -> Answer:
         {
             "x_post_id": call.x_post_id,
             "text": made.text,
+            **_price(sandbox, account.id, made),
             "accepted_at": iso(now),
             "visible_at": iso(now + lag),
             **call.trace(),
@@ -60,8 +64,24 @@ def delete(sandbox: Sandbox, call: Call) -> Answer:
     if post.account_id != account.id:
         return problem(403, "Forbidden", "You are not authorized to delete this Tweet.")
     call.x_post_id = call.path_id
-    sandbox.record("delete", {"x_post_id": call.path_id, "accepted_at": iso(sandbox.clock.now()), **call.trace()})
+    paid = _paid(sandbox, "post_delete")
+    at = iso(sandbox.clock.now())
+    sandbox.record("delete", {"x_post_id": call.path_id, "accepted_at": at, **paid, **call.trace()})
     return ok({"data": {"deleted": True}})
+
+
+def _paid(sandbox: Sandbox, price: PriceName) -> dict[str, Any]:
+    return {"price": price, "usd": sandbox.settings.prices_usd[price]}
+
+
+def _price(sandbox: Sandbox, account_id: str, made: Draft) -> dict[str, Any]:
+    """What a create costs: a link makes it dear, an answer to somebody who turned to the account makes it cheap."""
+    if has_link(made.text):
+        return _paid(sandbox, "post_create_with_url")
+    parent = sandbox.posts.find(made.extras["in_reply_to"]) if "in_reply_to" in made.extras else None
+    if parent and parent.account_id != account_id and _summoned(sandbox, account_id, parent):
+        return _paid(sandbox, "post_create_summoned_reply")
+    return _paid(sandbox, "post_create")
 
 
 def _mentions(sandbox: Sandbox, account_id: str, made: Draft) -> dict[str, list[str]]:

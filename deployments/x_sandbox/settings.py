@@ -36,6 +36,7 @@ EndpointName = Literal[
     "GET /2/tweets/counts/recent",
     "GET /2/tweets/analytics",
     "GET /2/trends/by/woeid/{woeid}",
+    "GET /2/usage/tweets",
     "POST /2/media/upload/initialize",
     "POST /2/media/upload/{id}/append",
     "POST /2/media/upload/{id}/finalize",
@@ -76,7 +77,39 @@ X_LIMITS: dict[EndpointName, Limit] = {
     "GET /2/users/personalized_trends": Limit(user_15_minutes=10),
     "GET /2/tweets/counts/recent": Limit(user_15_minutes=300, app_15_minutes=300),
     "GET /2/tweets/analytics": Limit(user_15_minutes=300),
+    "GET /2/usage/tweets": Limit(app_15_minutes=50),
 }
+
+
+PriceName = Literal[
+    "post_create",
+    "post_create_with_url",
+    "post_create_summoned_reply",
+    "post_delete",
+    "post_read",
+    "user_read",
+    "analytics_read",
+    "trend_read",
+    "counts_recent",
+    "media_metadata",
+]
+
+X_PRICES_USD: dict[PriceName, float] = {
+    "post_create": 0.015,
+    "post_create_with_url": 0.20,
+    "post_create_summoned_reply": 0.010,
+    "post_delete": 0.010,
+    "post_read": 0.005,
+    "user_read": 0.010,
+    "analytics_read": 0.005,
+    "trend_read": 0.010,
+    "counts_recent": 0.005,
+    "media_metadata": 0.005,
+}
+"""US dollars for a write or a count, and for each thing that a read brings.
+
+Source: <https://docs.x.com/x-api/getting-started/pricing> as of 2026-08-22.
+"""
 
 
 class Settings(BaseModel):
@@ -97,13 +130,18 @@ class Settings(BaseModel):
         description="Addresses that OAuth 1.0a clients may have signed for; the sandbox's own always counts.",
     )
     new_names: bool = Field(False, description="Answer in X's newer names and problem types without being asked.")
-    clock_offset_seconds: float = Field(0, description="Added to the wall clock to play hours; ids never go back.")
+    prices_usd: dict[PriceName, NotNegative] = Field(
+        default_factory=lambda: dict(X_PRICES_USD), description="What X charges, in US dollars."
+    )
+    usage_cap_posts: int = Field(
+        3_000_000, ge=0, description="Posts that an app may read in a calendar month (UTC), each once a day."
+    )
     limits: dict[EndpointName, Limit] = Field(
         default_factory=lambda: dict(X_LIMITS), description="Requests by endpoint."
     )
 
     def changed(self, change: dict[str, Any]) -> "Settings":
-        """A copy with this change merged in; limits merge by endpoint and field. Raises ValidationError."""
+        """A copy with this change merged in; limits and prices merge by name and field. Raises ValidationError."""
         whole = self.model_dump()
         for name, value in change.items():
             if name == "limits" and isinstance(value, dict):
@@ -111,7 +149,7 @@ class Settings(BaseModel):
                     **whole["limits"],
                     **{at: _merged(whole["limits"].get(at), part) for at, part in value.items()},
                 }
-            whole[name] = value
+            whole[name] = {**whole[name], **value} if name == "prices_usd" and isinstance(value, dict) else value
         return Settings.model_validate(whole)
 
 

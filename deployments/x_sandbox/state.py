@@ -12,6 +12,7 @@ from deployments.x_sandbox.faults import Faults
 from deployments.x_sandbox.ledger import Entry, Ledger
 from deployments.x_sandbox.limits import Limits
 from deployments.x_sandbox.media_store import MediaStore
+from deployments.x_sandbox.money import Money
 from deployments.x_sandbox.post_store import Posts
 from deployments.x_sandbox.settings import EndpointName, Settings
 from deployments.x_sandbox.tokens import Nonces, Tokens
@@ -30,7 +31,6 @@ class Sandbox:
     """The state of one X, in one folder. Raises LedgerBusy when another process has the folder."""
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
-        self.clock = Clock()
         self.faults = Faults()
         self.apps = XApps(secret_file(folder / KEY_NAME).encode())
         self._forget_everything()
@@ -61,7 +61,7 @@ class Sandbox:
 
     def _forget_everything(self) -> None:
         self.settings = Settings()
-        self.clock.offset_seconds = self.settings.clock_offset_seconds
+        self.clock = Clock()
         self.ids = Snowflakes()  # otherwise ids made in a played future would stay ahead of the clock for good
         self.accounts = Accounts()
         self.apps.clear()
@@ -73,15 +73,17 @@ class Sandbox:
         self.posts = Posts()
         self.media = MediaStore()
         self.limits = Limits()
+        self.money = Money()
         self.faults.clear()
 
     def _apply(self, entry: Entry) -> None:
         if change := self._changes.get(entry["kind"]):
             change(self, entry)
+        if "price" in entry:
+            self.money.apply(entry)
 
     def _apply_settings(self, entry: Entry) -> None:
         self.settings = Settings.model_validate(entry["settings"])
-        self.clock.offset_seconds = self.settings.clock_offset_seconds
 
     def _apply_reset(self, entry: Entry) -> None:
         if entry["keep_accounts"]:
@@ -103,6 +105,8 @@ class Sandbox:
 
     _changes: dict[str, Callable[["Sandbox", Entry], None]] = {
         "settings": _apply_settings,
+        "clock": lambda self, entry: self.clock.set(from_iso(entry["wall"]), from_iso(entry["now"]), entry["speed"]),
+        "credits": lambda self, entry: self.money.apply_credits(entry),
         "reset": _apply_reset,
         "app": lambda self, entry: self.apps.apply(entry),
         "account": _apply_account,

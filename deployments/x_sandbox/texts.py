@@ -50,6 +50,11 @@ def fits(text: str) -> bool:
     return bool(parse_tweet(text).valid)
 
 
+def has_link(text: str) -> bool:
+    """Whether X would find a link in the text."""
+    return bool(_PERHAPS_URL.search(text)) and bool(extract_urls_with_indices(text))
+
+
 def shown(text: str, post_id: int) -> Shown:
     """What X gives out for a stored text; the short links follow from the post's id, so every read agrees."""
     found = extract_urls_with_indices(text) if _PERHAPS_URL.search(text) else []

@@ -83,6 +83,7 @@ def of_place(sandbox: Sandbox, call: Call) -> Answer:
         return ok({"errors": [missing(call.path_id, "woeid", sandbox.settings.new_names, "trend")]})
     now = sandbox.clock.now()
     counted = [*_own(sandbox, now), *_invented(call.path_id, now)]
+    call.bought = ("trend_read", [name for name, _ in counted[:most]])
     trends = [{"trend_name": name, **({"tweet_count": count} if count else {})} for name, count in counted[:most]]
     return ok({"data": [{name: value for name, value in trend.items() if name in fields} for trend in trends]})
 
@@ -98,6 +99,7 @@ def personal(sandbox: Sandbox, call: Call) -> Answer:
         return bad.answer
     now = sandbox.clock.now()
     counted = [*_own(sandbox, now), *_invented(account.id, now)][:PER_ACCOUNT]
+    call.bought = ("trend_read", [name for name, _ in counted])
     trends = [
         {
             "category": CATEGORIES.get(name, "Trending"),

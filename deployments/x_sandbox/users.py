@@ -23,33 +23,34 @@ def me(sandbox: Sandbox, call: Call) -> Answer:
         query.check()
     except BadQuery as bad:
         return bad.answer
+    call.bought = ("user_read", [account.id])
     return ok({"data": user_view(account, fields)})
 
 
 def by_ids(sandbox: Sandbox, call: Call) -> Answer:
     """Up to 100 accounts by id; data and errors may stand side by side."""
     query = Query.of(call.query, sandbox.settings.new_names)
-    return _many(sandbox, query, "ids", query.values_of("ids", ID), sandbox.accounts.by_id.get)
+    return _many(sandbox, call, query, "ids", query.values_of("ids", ID), sandbox.accounts.by_id.get)
 
 
 def by_usernames(sandbox: Sandbox, call: Call) -> Answer:
     """Up to 100 accounts by username; data and errors may stand side by side."""
     query = Query.of(call.query, sandbox.settings.new_names)
-    return _many(sandbox, query, "usernames", query.values_of("usernames", USERNAME), sandbox.accounts.find)
+    return _many(sandbox, call, query, "usernames", query.values_of("usernames", USERNAME), sandbox.accounts.find)
 
 
 def by_id(sandbox: Sandbox, call: Call) -> Answer:
     """One account by id."""
     query = Query.of(call.query, sandbox.settings.new_names)
     query.in_path("id", call.path_id, ID)
-    return _one(sandbox, query, "id", call.path_id, sandbox.accounts.by_id.get)
+    return _one(sandbox, call, query, "id", call.path_id, sandbox.accounts.by_id.get)
 
 
 def by_username(sandbox: Sandbox, call: Call) -> Answer:
     """One account by username."""
     query = Query.of(call.query, sandbox.settings.new_names)
     query.in_path("username", call.path_id, USERNAME)
-    return _one(sandbox, query, "username", call.path_id, sandbox.accounts.find)
+    return _one(sandbox, call, query, "username", call.path_id, sandbox.accounts.find)
 
 
 def _fields(query: Query) -> frozenset[str]:
@@ -62,15 +63,17 @@ def _unknown(value: str, parameter: str, new_names: bool) -> dict[str, Any]:
     return missing(value, parameter, new_names, kind="user")
 
 
-def _many(sandbox: Sandbox, query: Query, parameter: str, values: list[str], find: Find) -> Answer:
+def _many(sandbox: Sandbox, call: Call, query: Query, parameter: str, values: list[str], find: Find) -> Answer:
     fields, new_names = _fields(query), query.new_names
     try:
         query.check()
     except BadQuery as bad:
         return bad.answer
     found = {value: find(value) for value in values}
+    shown = [account for account in found.values() if account and not account.suspended]
+    call.bought = ("user_read", [account.id for account in shown]) if shown else None
     parts: dict[str, list[dict[str, Any]]] = {
-        "data": [user_view(account, fields) for account in found.values() if account and not account.suspended],
+        "data": [user_view(account, fields) for account in shown],
         "errors": [
             (suspended if account else _unknown)(value, parameter, new_names)
             for value, account in found.items()
@@ -80,7 +83,7 @@ def _many(sandbox: Sandbox, query: Query, parameter: str, values: list[str], fin
     return ok({name: part for name, part in parts.items() if part})
 
 
-def _one(sandbox: Sandbox, query: Query, parameter: str, value: str, find: Find) -> Answer:
+def _one(sandbox: Sandbox, call: Call, query: Query, parameter: str, value: str, find: Find) -> Answer:
     fields, new_names = _fields(query), query.new_names
     try:
         query.check()
@@ -88,6 +91,7 @@ def _one(sandbox: Sandbox, query: Query, parameter: str, value: str, find: Find)
         return bad.answer
     account = find(value)
     if account and not account.suspended:
+        call.bought = ("user_read", [account.id])
         return ok({"data": user_view(account, fields)})
     return ok({"errors": [(suspended if account else _unknown)(value, parameter, new_names)]})
 

@@ -67,6 +67,14 @@ def test_a_thousand_accounts_get_tokens_in_one_call(sandbox: XSandboxProcess) ->
         ("/settings", {"limits": {"POST /2/tweets": {"per_minute": 1}}}, 422),
         ("/settings", {"limits": {"POST /2/twets": {"user_15_minutes": 1}}}, 422),
         ("/reset", {"everything": True}, 422),
+        ("/clock", {"now": "2026-01-01T00:00:00"}, 422),
+        ("/clock", {"now": "1999-01-01T00:00:00Z"}, 422),
+        ("/clock", {"now": "2026-01-01T00:00:00Z", "ahead_seconds": 1}, 422),
+        ("/clock", {"speed": -1}, 422),
+        ("/credits", {"usd": 1}, 422),
+        ("/credits", {"usd": 1, "client_id": "stranger"}, 404),
+        ("/credits", {"usd": 1, "account": "stranger"}, 404),
+        ("/settings", {"prices_usd": {"smile": 1}}, 422),
     ],
 )
 def test_bad_input_is_refused_with_a_reason(sandbox: XSandboxProcess, path: str, body: Any, status: int) -> None:

@@ -48,6 +48,7 @@ def instant(sandbox: XSandboxProcess, **ago: float) -> str:
 
 
 def test_trends_are_the_same_at_every_read_and_other_places_have_others(sandbox: XSandboxProcess) -> None:
+    sandbox.clock(speed=0)  # they change places every quarter of an hour
     with app_only(sandbox) as app:
         first = app.get("/2/trends/by/woeid/1").json()["data"]
         assert app.get("/2/trends/by/woeid/1").json()["data"] == first
@@ -68,7 +69,7 @@ def test_what_the_accounts_tag_is_the_first_trend(sandbox: XSandboxProcess, alic
     first = alice.get("/2/trends/by/woeid/23424975")["data"][0]
     assert first == {"trend_name": "#FerryDay", "tweet_count": 2}
     assert alice.get("/2/users/personalized_trends")["data"][0]["trend_name"] == "#FerryDay"
-    sandbox.settings(clock_offset_seconds=86_401)
+    sandbox.clock(ahead_seconds=86_401)
     assert alice.get("/2/trends/by/woeid/23424975")["data"][0]["trend_name"] != "#FerryDay"
 
 
@@ -79,6 +80,7 @@ def test_a_place_without_trends_is_an_error_and_no_place_at_all_is_refused(alice
 
 
 def test_personal_trends_are_words_for_people(sandbox: XSandboxProcess, alice: Caller) -> None:
+    sandbox.clock(speed=0)
     trends = alice.get("/2/users/personalized_trends")["data"]
     assert len(trends) == 10
     assert all(trend["trending_since"] == "Trending now" or "ago" in trend["trending_since"] for trend in trends)
@@ -122,7 +124,7 @@ def test_counts_are_of_the_posts_that_are_there(sandbox: XSandboxProcess, alice:
     gone = bob.posted("stale bread")
     bob.http.delete(f"/2/tweets/{gone}")
     assert counted(alice, "bread") == 0, "X's index is some seconds behind"
-    sandbox.settings(clock_offset_seconds=60)
+    sandbox.clock(ahead_seconds=60)
     assert {
         query: counted(alice, query)
         for query in (
@@ -170,9 +172,9 @@ def test_counts_are_of_the_posts_that_are_there(sandbox: XSandboxProcess, alice:
 @pytest.mark.parametrize("granularity", ["minute", "hour", "day"])
 def test_every_span_of_seven_days_is_there(sandbox: XSandboxProcess, alice: Caller, granularity: str) -> None:
     alice.posted("one")
-    sandbox.settings(clock_offset_seconds=3 * 86_400)
+    sandbox.clock(ahead_seconds=3 * 86_400)
     alice.posted("two")
-    sandbox.settings(clock_offset_seconds=3 * 86_400 + 3_600)
+    sandbox.clock(ahead_seconds=3 * 86_400 + 3_600)
     answer = alice.get("/2/tweets/counts/recent", query="one OR two", granularity=granularity)
     spans = answer["data"]
     assert sum(span["tweet_count"] for span in spans) == answer["meta"]["total_tweet_count"] == 2
@@ -185,7 +187,7 @@ def test_every_span_of_seven_days_is_there(sandbox: XSandboxProcess, alice: Call
 
 def test_counts_speak_the_newer_generation_when_they_are_asked_in_it(sandbox: XSandboxProcess, alice: Caller) -> None:
     alice.posted("bread")
-    sandbox.settings(clock_offset_seconds=60)
+    sandbox.clock(ahead_seconds=60)
     answer = alice.get("/2/tweets/counts/recent", query="bread", search_count__fields="start,end,post_count")
     assert answer["meta"] == {"total_post_count": 1}
     assert answer["data"][-1].keys() == {"start", "end", "post_count"}
@@ -195,9 +197,9 @@ def test_counts_speak_the_newer_generation_when_they_are_asked_in_it(sandbox: XS
 
 def test_a_count_may_be_bounded_by_times_and_ids(sandbox: XSandboxProcess, alice: Caller) -> None:
     first = alice.posted("bread one")
-    sandbox.settings(clock_offset_seconds=3_600)
+    sandbox.clock(ahead_seconds=3_600)
     second = alice.posted("bread two")
-    sandbox.settings(clock_offset_seconds=7_200)
+    sandbox.clock(ahead_seconds=7_200)
     assert counted(alice, "bread", start_time=instant(sandbox, minutes=90)) == 1
     assert counted(alice, "bread", end_time=instant(sandbox, minutes=90)) == 1
     assert counted(alice, "bread", since_id=str(int(first) + (60_000 << 22))) == 1
@@ -233,7 +235,7 @@ def analytics(caller: Caller, ids: str, sandbox: XSandboxProcess, **more: str) -
 def test_analytics_agree_with_the_metrics_of_the_post(sandbox: XSandboxProcess, alice: Caller) -> None:
     post_id = alice.posted("see https://example.com")
     alice.posted("more", reply={"in_reply_to_tweet_id": post_id})
-    sandbox.settings(clock_offset_seconds=3 * 86_400)
+    sandbox.clock(ahead_seconds=3 * 86_400)
     (total,) = analytics(alice, post_id, sandbox)["data"]
     metrics = alice.get(f"/2/tweets/{post_id}", tweet__fields="public_metrics,non_public_metrics")["data"]
     assert total["likes"] == metrics["public_metrics"]["like_count"]

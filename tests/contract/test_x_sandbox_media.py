@@ -84,9 +84,9 @@ def test_a_video_comes_in_pieces_of_either_kind_and_takes_its_time(sandbox: XSan
     assert finalized["processing_info"]["state"] == "pending"
     assert finalized["processing_info"]["check_after_secs"] >= 1
     assert alice.post("early", media={"media_ids": [media_id]}).status_code == 400
-    sandbox.settings(clock_offset_seconds=50)
+    sandbox.clock(ahead_seconds=50)
     assert (alice.status(media_id)["state"], alice.status(media_id)["progress_percent"] >= 50) == ("in_progress", True)
-    sandbox.settings(clock_offset_seconds=101)
+    sandbox.clock(ahead_seconds=101)
     assert alice.status(media_id) == {"state": "succeeded", "progress_percent": 100}
     assert alice.post("film", media={"media_ids": [media_id]}).status_code == 201
 
@@ -137,7 +137,8 @@ def test_media_belong_to_their_account_unless_lent(sandbox: XSandboxProcess, ali
     )
     assert bob.post("lent", media={"media_ids": [lent]}).status_code == 201
     assert bob.finalize(own).status_code == 403
-    sandbox.settings(clock_offset_seconds=86_401, access_token_seconds=10**6)
+    sandbox.settings(access_token_seconds=10**6)
+    sandbox.clock(ahead_seconds=86_401)
     assert Caller(sandbox, "alice").post("late", media={"media_ids": [own]}).status_code == 400
 
 

@@ -151,12 +151,12 @@ def test_a_code_works_once(sandbox: XSandboxProcess) -> None:
 def test_a_code_dies_after_thirty_seconds(sandbox: XSandboxProcess) -> None:
     client = Client(sandbox)
     code = client.decide()["code"]
-    sandbox.settings(clock_offset_seconds=31)
+    sandbox.clock(ahead_seconds=31)
     answer = client.exchange(code)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
     sandbox.settings(code_seconds=60)
     fresh = client.decide()["code"]
-    sandbox.settings(clock_offset_seconds=62)
+    sandbox.clock(ahead_seconds=62)
     assert client.exchange(fresh).status_code == 200
 
 

@@ -163,7 +163,7 @@ def test_a_post_shows_on_the_timeline_only_after_its_lag(sandbox: XSandboxProces
     post_id = alice.posted("late")
     assert alice.timeline() == {"meta": {"result_count": 0}}
     assert alice.http.get(f"/2/tweets?ids={post_id}").json()["data"][0]["id"] == post_id
-    sandbox.settings(clock_offset_seconds=91)
+    sandbox.clock(ahead_seconds=91)
     assert texts(alice.timeline()) == ["late"]
 
 
@@ -237,7 +237,7 @@ def test_a_poll_is_open_until_its_time_is_over(sandbox: XSandboxProcess) -> None
     assert page["data"][0]["attachments"] == {"poll_ids": [poll["id"]]}
     assert [(option["position"], option["label"]) for option in poll["options"]] == [(1, "Rain"), (2, "Wind")]
     assert (poll["voting_status"], poll["duration_minutes"]) == ("open", 5)
-    sandbox.settings(clock_offset_seconds=301)
+    sandbox.clock(ahead_seconds=301)
     assert alice.timeline(**query)["includes"]["polls"][0]["voting_status"] == "closed"
     assert alice.http.get("/2/users/me?poll.fields=id").status_code == 400
     assert alice.http.get(f"/2/users/{alice.id}/tweets?poll.fields=colour").status_code == 400
@@ -294,7 +294,8 @@ def test_a_duplicate_is_refused_with_x_s_words_until_its_window_has_passed(sandb
     assert alice.post("same").status_code == 201
     sandbox.settings(duplicate_refusal=False)
     assert alice.post("same").status_code == 201
-    sandbox.settings(duplicate_refusal=True, clock_offset_seconds=86_401, access_token_seconds=10**6)
+    sandbox.settings(duplicate_refusal=True, access_token_seconds=10**6)
+    sandbox.clock(ahead_seconds=86_401)
     assert Caller(sandbox, "alice").post("same").status_code == 201
 
 
@@ -309,7 +310,7 @@ def test_headers_count_down_to_a_429_and_the_window_opens_again(sandbox: XSandbo
     assert "x-user-limit-24hour-reset" in answers[0].headers
     assert answers[3].json()["title"] == "Too Many Requests"
     assert Caller(sandbox, "bob").post("mine").headers["x-app-limit-24hour-remaining"] == "9996"
-    sandbox.settings(clock_offset_seconds=901)
+    sandbox.clock(ahead_seconds=901)
     assert alice.post("later").headers["x-rate-limit-remaining"] == "2"
 
 
@@ -336,7 +337,7 @@ def test_a_token_is_needed_and_its_scopes_count(sandbox: XSandboxProcess) -> Non
     answer = httpx.post(f"{sandbox.url}/2/tweets", json={"text": "a"}, headers={"Authorization": "Bearer x"})
     assert answer.status_code == 401
     assert answer.json() == {"title": "Unauthorized", "type": "about:blank", "status": 401, "detail": "Unauthorized"}
-    sandbox.settings(clock_offset_seconds=7_201)
+    sandbox.clock(ahead_seconds=7_201)
     assert reader.http.get("/2/users/me").status_code == 401
 
 

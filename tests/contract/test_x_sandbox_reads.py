@@ -119,7 +119,7 @@ def test_metrics_grow_and_are_the_same_at_every_read(sandbox: XSandboxProcess, a
 
     read = []
     for hours in (0, 1, 24, 24 * 20):
-        sandbox.settings(clock_offset_seconds=3_600 * hours)
+        sandbox.clock(ahead_seconds=3_600 * hours)
         read.append(public())
     for earlier, later in zip(read, read[1:], strict=False):
         assert all(earlier[name] <= later[name] for name in later)
@@ -143,7 +143,7 @@ def test_private_metrics_are_for_the_author_and_for_30_days(sandbox: XSandboxPro
     assert "organic_metrics" not in others["data"][0]
     assert [error["field"] for error in others["errors"]] == ["non_public_metrics", "organic_metrics"]
     assert others["errors"][0]["type"].endswith("/not-authorized-for-field")
-    sandbox.settings(clock_offset_seconds=30 * 86_400 + 60)
+    sandbox.clock(ahead_seconds=30 * 86_400 + 60)
     assert len(alice.get("/2/tweets", **wanted)["errors"]) == 2
 
 

@@ -133,5 +133,5 @@ def test_a_signed_request_counts_once_and_not_forever(sandbox: XSandboxProcess) 
         assert [session.send(signed).status_code for _ in range(2)] == [200, 401]
         endless = re.sub(r'oauth_timestamp="\d+"', f'oauth_timestamp="{"9" * 5_000}"', header_of(signed))
         assert session.get(signed.url, headers={"Authorization": endless}).status_code == 401
-        sandbox.settings(clock_offset_seconds=301)
+        sandbox.clock(ahead_seconds=301)
         assert session.send(requests.Request("GET", signed.url, auth=auth).prepare()).status_code == 401
