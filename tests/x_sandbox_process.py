@@ -114,6 +114,17 @@ class XSandboxProcess:
         wanted = {"client_id": self.app(app)["client_id"], "accounts": [username], "read_only": read_only}
         return dict(self._ask("POST", "/oauth1-tokens", wanted)[0])
 
+    def app_only_token(self, app: str = "app") -> str:
+        """A token with which an app reads for nobody."""
+        made = self.app(app)
+        answer = httpx.post(
+            f"{self.url}/2/oauth2/token",
+            data={"grant_type": "client_credentials"},
+            auth=(made["client_id"], made["client_secret"]),
+            trust_env=False,
+        )
+        return str(answer.raise_for_status().json()["access_token"])
+
     def fault(self, fault: str, **how: Any) -> dict[str, Any]:
         """Activate a fault, as in `fault("drop", when="after", endpoint="POST /2/tweets", count=1)`."""
         return dict(self._ask("POST", "/faults", {"fault": fault, **how}))

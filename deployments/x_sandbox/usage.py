@@ -19,7 +19,7 @@ FIELDS = DEFAULT_FIELDS | {"daily_client_app_usage", "daily_project_usage"}
 
 def usage(sandbox: Sandbox, call: Call) -> Answer:
     """Posts read this month and on each of the last days; every app of this X is a project of its own."""
-    query = Query.of(call.query)
+    query = Query.of(call.query, sandbox.settings.new_names)
     days = query.whole("days", DAYS_DEFAULT, 1, DAYS_MOST)
     fields = query.names("usage.fields", FIELDS) or DEFAULT_FIELDS
     try:

@@ -27,14 +27,7 @@ def alice(sandbox: XSandboxProcess) -> Caller:
 
 
 def app_only(sandbox: XSandboxProcess) -> httpx.Client:
-    app = sandbox.app()
-    answer = httpx.post(
-        f"{sandbox.url}/2/oauth2/token",
-        data={"grant_type": "client_credentials"},
-        auth=(app["client_id"], app["client_secret"]),
-        trust_env=False,
-    )
-    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    headers = {"Authorization": f"Bearer {sandbox.app_only_token()}"}
     return httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False)
 
 

@@ -33,6 +33,7 @@ OPERATIONS = [name for name in IN_DOCUMENT if name in get_args(EndpointName)]
 ELSEWHERE = {"POST /2/oauth2/token", "POST /2/oauth2/revoke"}
 """X describes these in its documentation alone."""
 
+FOR_APPS_ALONE = {"/2/usage/tweets"}
 NOT_OF_VERSION_2 = {"too-many-requests-code-88", "not-found-empty", "invalid-refresh-token"}
 """Refusals by other parts of X: an older version of its API, the network in front of it, OAuth."""
 
@@ -62,6 +63,7 @@ class World:
         self.sandbox = sandbox
         limits = dict.fromkeys(get_args(EndpointName), NO_LIMIT)
         sandbox.settings(reply_gate=False, duplicate_refusal=False, limits=limits)
+        self.app_token = sandbox.app_only_token()
         self.alice, bob, hidden = Caller(sandbox, "alice"), Caller(sandbox, "bob"), Caller(sandbox, "hidden")
         picture, film = self.upload("image/png", PICTURE), self.upload("video/mp4", FILM)
         first = self.alice.posted("@bob, #rain & <wind>: https://example.org/forecast $VIVE")
@@ -161,8 +163,9 @@ def operation(document: dict[str, Any], name: str) -> APIOperation:
 
 
 def ask(world: World, case: Case, checks: list[CheckFunction]) -> int:
-    """Send one request as alice and check the answer; its status."""
-    answer = case.call(base_url=world.sandbox.url, headers={"Authorization": f"Bearer {world.alice.token}"})
+    """Send one request as alice, or as her app where X answers apps alone, and check the answer; its status."""
+    token = world.app_token if case.operation.path in FOR_APPS_ALONE else world.alice.token
+    answer = case.call(base_url=world.sandbox.url, headers={"Authorization": f"Bearer {token}"})
     case.validate_response(answer, checks=checks)
     return answer.status_code
 

@@ -28,6 +28,7 @@ SERVED = (
     "/2/tweets/analytics",
     "/2/tweets/counts/recent",
     "/2/tweets/{id}",
+    "/2/usage/tweets",
     "/2/users",
     "/2/users/by",
     "/2/users/by/username/{username}",
