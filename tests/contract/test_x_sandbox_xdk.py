@@ -91,7 +91,7 @@ def test_lookups_mentions_counts_and_trends_are_understood(client: xdk.Client, s
     assert [post.id for page in client.users.get_mentions(me, max_results=5) for post in page.data] == [mention]
     users = client.users.get_by_usernames(usernames=["bob", "nobody"])
     assert ([user.username for user in users.data], len(users.errors)) == (["bob"], 1)
-    sandbox.settings(clock_offset_seconds=60)
+    sandbox.clock(ahead_seconds=60)
     (counts,) = client.posts.get_counts_recent(query="#rain")
     assert counts.meta.total_post_count == sum(span.post_count for span in counts.data) == 1
     assert client.trends.get_by_woeid(woeid=1).data[0].trend_name

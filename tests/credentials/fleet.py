@@ -91,7 +91,7 @@ class Fleet:
                 "UPDATE app_clock SET app_anchor = clock_timestamp() + %s, real_anchor = clock_timestamp()",
                 [self._ahead],
             )
-        self.x.settings(clock_offset_seconds=self._ahead.total_seconds())
+        self.x.clock(ahead_seconds=self._ahead.total_seconds())
 
     def rows(self, statement: str, *given: Any) -> list[dict[str, Any]]:
         """Rows of a statement."""
