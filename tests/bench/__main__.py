@@ -11,10 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import posting
+from tests.bench import posting, sandbox
 from tests.bench.figure import Figure
 
-BENCHES: Mapping[str, Callable[[], list[Figure]]] = {"posting_1000_bots": posting.posting_1000_bots}
+BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
+    "posting_1000_bots": posting.posting_1000_bots,
+    "sandbox_posts_per_second": sandbox.sandbox_posts_per_second,
+}
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "build" / "bench.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
