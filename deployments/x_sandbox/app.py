@@ -6,7 +6,7 @@ import re
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from deployments.x_sandbox import analytics, counts, media, oauth, post_reads, posts, trends, usage, users
+from deployments.x_sandbox import analytics, consent, counts, media, oauth, post_reads, posts, trends, usage, users
 from deployments.x_sandbox.answers import (
     PROBLEMS,
     Answer,
@@ -19,7 +19,8 @@ from deployments.x_sandbox.answers import (
 from deployments.x_sandbox.call import APP_ONLY, OAUTH1, OAUTH2, Call, Endpoint
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.connection import ClientLeft, Connection
-from deployments.x_sandbox.faults import CHANCE, Ended, Scene, When, strike
+from deployments.x_sandbox.faults import Ended, Rule, Scene, Target, When, strike
+from deployments.x_sandbox.oauth import kill
 from deployments.x_sandbox.oauth1 import signer
 from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.tokens import Access
@@ -53,10 +54,23 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and scope["path"].startswith("/2/"):
+        of_x = scope["path"].startswith("/2/")
+        if self._sandbox.faults.rules and (of_x or scope["path"] == consent.PATH) and await self._frozen(scope):
+            return
+        if of_x:
             await self._x(scope)
         else:
             await self._pages(scope, receive, send)
+
+    async def _frozen(self, scope: Scope) -> bool:
+        """Whether everything stands still; the sender may wait for as long as it likes."""
+        rule = self._sandbox.faults.freeze(self._sandbox.chance)
+        if rule is None:
+            return False
+        path = scope["path"]
+        self._sandbox.record("fault", {"fault": rule.fault, "when": rule.when, "endpoint": path, "at": self._now()})
+        await scope["state"]["connection"].freeze()
+        return True
 
     async def _x(self, scope: Scope) -> None:
         connection: Connection = scope["state"]["connection"]
@@ -101,7 +115,7 @@ class Application:
     async def _answer(self, endpoint: Endpoint, call: Call, connection: Connection) -> Answer:
         lowest, highest = self._sandbox.settings.latency_ms
         if highest:
-            await asyncio.sleep(CHANCE.uniform(lowest, highest) / 1000)
+            await asyncio.sleep(self._sandbox.chance.uniform(lowest, highest) / 1000)
         if refusal := self._enter(endpoint, call):
             return self._refused(call, refusal, counted=False)
         if answer := await self._broken("before", call, connection, None):
@@ -197,13 +211,27 @@ class Application:
         if not self._sandbox.faults.rules:
             return answer
         username = call.account.username if call.account else None
-        for rule in self._sandbox.faults.take(when, call.endpoint, username):
+        target = Target(when, call.endpoint, username, has_token=call.access is not None)
+        for rule in self._sandbox.faults.take(target, self._sandbox.chance):
             strike_entry = {"fault": rule.fault, "when": when, "endpoint": call.endpoint, "at": self._now()}
             self._sandbox.record("fault", {**call.trace(), **strike_entry, "x_post_id": call.x_post_id})
-            answer = await strike(rule, Scene(connection, answer, self._sandbox.clock.now()))
+            if rule.fault in ("suspend", "revoke"):
+                refusal = self._punish(rule, call)
+                answer = answer or refusal
+            else:
+                answer = await strike(rule, Scene(connection, answer, self._sandbox.clock.now()))
             if when == "before" and answer:
                 return answer
         return answer
+
+    def _punish(self, rule: Rule, call: Call) -> Answer:
+        """Take account or token out of use for good; the answer to whoever asked with it."""
+        if rule.fault == "suspend" and call.account:
+            self._sandbox.named_account(call.account.username, suspended=True)
+            return PROBLEMS["user-suspended"]
+        if call.access:
+            kill(self._sandbox, call, "fault", call.access.family)
+        return unauthorized()
 
     def _now(self) -> str:
         return iso(self._sandbox.clock.now())

@@ -20,12 +20,13 @@ from deployments.x_sandbox.control_bodies import (
     NewApp,
     NewCredits,
     NewOAuth1Tokens,
+    NewRevocation,
     NewTime,
     NewTokens,
     Reset,
 )
 from deployments.x_sandbox.faults import Rule
-from deployments.x_sandbox.oauth import hand_out, new_family
+from deployments.x_sandbox.oauth import hand_out, kill, new_family
 from deployments.x_sandbox.oauth1 import hand_out_oauth1
 from deployments.x_sandbox.spending import spending
 from deployments.x_sandbox.state import Sandbox
@@ -56,6 +57,7 @@ def control_routes(sandbox: Sandbox, control_token: str) -> list[Route]:
         ("GET", "/sandbox/accounts"): _accounts,
         ("POST", "/sandbox/tokens"): _mint,
         ("POST", "/sandbox/oauth1-tokens"): _mint_oauth1,
+        ("POST", "/sandbox/revocations"): _revoke,
         ("POST", "/sandbox/faults"): _add_fault,
         ("GET", "/sandbox/faults"): _faults,
         ("DELETE", "/sandbox/faults"): _heal,
@@ -155,6 +157,21 @@ def _existing(sandbox: Sandbox, client_id: str, usernames: list[str]) -> tuple[X
     return app, [account for account in accounts.values() if account]
 
 
+async def _revoke(sandbox: Sandbox, request: Request) -> Any:
+    wanted = await _read(request, NewRevocation)
+    families = sandbox.tokens.living(_account(sandbox, wanted.account).id)
+    for family in families:
+        kill(sandbox, None, "control", family)
+    return {"account": wanted.account, "families": len(families)}
+
+
+def _account(sandbox: Sandbox, username: str) -> Account:
+    account = sandbox.accounts.find(username)
+    if account is None:
+        raise Refused(404, f"there is no account {username}; POST /sandbox/accounts makes them")
+    return account
+
+
 async def _add_fault(sandbox: Sandbox, request: Request) -> Any:
     rule = await _read(request, Rule)
     return sandbox.faults.add(rule).model_dump()
@@ -225,10 +242,7 @@ async def _give_credits(sandbox: Sandbox, request: Request) -> Any:
     if wanted.account is None:
         owner, _ = wanted.client_id, _existing(sandbox, wanted.client_id or "", [])
     else:
-        account = sandbox.accounts.find(wanted.account)
-        if account is None:
-            raise Refused(404, f"there is no account {wanted.account}; POST /sandbox/accounts makes them")
-        owner = account.id
+        owner = _account(sandbox, wanted.account).id
     sandbox.record("credits", {"at": iso(sandbox.clock.now()), "owner": owner, "usd": wanted.usd})
     return spending(sandbox)
 

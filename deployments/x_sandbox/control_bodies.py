@@ -72,6 +72,12 @@ class NewCredits(Strict):
         return self
 
 
+class NewRevocation(Strict):
+    """An account whose every token ends, as if its owner had taken all consents back."""
+
+    account: str
+
+
 class NewTime(Strict):
     """A change of the clock: where it is set to, at most one of three ways, and how fast it runs from then on."""
 

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from random import SystemRandom
+from random import Random
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -13,8 +13,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from deployments.x_sandbox.answers import PROBLEMS, Answer, problem, web_page
 from deployments.x_sandbox.connection import Connection
 from deployments.x_sandbox.settings import EndpointName
-
-CHANCE = SystemRandom()
 
 When = Literal["before", "after"]
 
@@ -32,13 +30,27 @@ def _known(name: str) -> str:
 class Rule(BaseModel):
     """Breaks the requests that it matches: `before` X accepts them, or `after`, when only the answer can suffer.
 
-    A rule for `after` strikes accepted requests alone. Without `count` it stays until it is deleted.
+    A rule for `after` strikes accepted requests alone. Without `count` it stays until it is deleted. What `suspend` and
+    `revoke` do to an account or to a token outlasts the rule.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     id: int = 0
-    fault: Literal["delay", "drop", "reset", "freeze", "error", "html", "problem", "truncate", "cut", "drip"]
+    fault: Literal[
+        "delay",
+        "drop",
+        "reset",
+        "freeze",
+        "error",
+        "html",
+        "problem",
+        "suspend",
+        "revoke",
+        "truncate",
+        "cut",
+        "drip",
+    ]
     when: When = "before"
     endpoint: EndpointName | None = Field(None, description="None is every one.")
     account: str | None = Field(None, description="Username; None is every one.")
@@ -59,6 +71,11 @@ class Rule(BaseModel):
             raise ValueError("status must be 400 or above")
         return self
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether it stops all of X before anybody asks whose request it is; only a freeze of everything does."""
+        return self.fault == "freeze" and self.when == "before" and self.endpoint is None and self.account is None
+
 
 class Faults:
     """The active rules."""
@@ -77,21 +94,46 @@ class Faults:
         """Heal everything."""
         self.rules.clear()
 
-    def take(self, when: When, endpoint: str, username: str | None) -> Iterator[Rule]:
+    def freeze(self, chance: Random) -> Rule | None:
+        """The rule that stops everything, if it strikes this time."""
+        return next(
+            (rule for rule in list(self.rules.values()) if rule.everywhere and self._strikes(rule, chance)), None
+        )
+
+    def take(self, target: "Target", chance: Random) -> Iterator[Rule]:
         """The rules that strike this request, one by one: what comes after a rule that ends it is not used up."""
         for rule in list(self.rules.values()):
-            if (
-                rule.id in self.rules
-                and rule.when == when
-                and rule.endpoint in (None, endpoint)
-                and (rule.account is None or rule.account.lower() == (username or "").lower())
-                and (rule.probability == 1 or CHANCE.random() < rule.probability)
-            ):
-                if rule.count is not None:
-                    rule.count -= 1
-                    if rule.count == 0:
-                        del self.rules[rule.id]
+            if rule.id in self.rules and not rule.everywhere and target.hit_by(rule) and self._strikes(rule, chance):
                 yield rule
+
+    def _strikes(self, rule: Rule, chance: Random) -> bool:
+        if rule.probability < 1 and chance.random() >= rule.probability:
+            return False
+        if rule.count is not None:
+            rule.count -= 1
+            if rule.count == 0:
+                del self.rules[rule.id]
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request, as far as a rule may be aimed at it."""
+
+    when: When
+    endpoint: str
+    username: str | None
+    has_token: bool
+
+    def hit_by(self, rule: Rule) -> bool:
+        """Whether the rule means this request."""
+        return (
+            rule.when == self.when
+            and rule.endpoint in (None, self.endpoint)
+            and (rule.account is None or rule.account.lower() == (self.username or "").lower())
+            and (rule.fault != "suspend" or self.username is not None)
+            and (rule.fault != "revoke" or self.has_token)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +146,7 @@ class Scene:
 
 
 async def strike(rule: Rule, scene: Scene) -> Answer | None:
-    """Let one rule happen: the answer to go on with, None while there is none. Raises Ended."""
+    """Let one rule happen to a connection: the answer to go on with, None while there is none. Raises Ended."""
     return await _STRIKES[rule.fault](rule, scene)
 
 

@@ -79,6 +79,11 @@ def hand_out(sandbox: Sandbox, call: Call | None, grant: str, family: Family, **
     return answer
 
 
+def kill(sandbox: Sandbox, call: Call | None, grant: str, family: Family) -> None:
+    """End all tokens of a family without anybody having asked for it over OAuth."""
+    _write(sandbox, call, grant, "family_killed", family)
+
+
 def new_family(account_id: str, client_id: str, scopes: list[str]) -> Family:
     """A consent's family before its first tokens; the ledger's entry on them brings it into being."""
     return Family(secrets.token_hex(8), account_id, client_id, scopes)

@@ -6,7 +6,6 @@ from deployments.x_sandbox.answers import PROBLEMS, Answer, invalid, not_found, 
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.drafts import BadDraft, Draft, draft
-from deployments.x_sandbox.faults import CHANCE
 from deployments.x_sandbox.post_reads import READ
 from deployments.x_sandbox.post_store import Post
 from deployments.x_sandbox.settings import PriceName
@@ -35,7 +34,7 @@ def create(sandbox: Sandbox, call: Call) -> Answer:
     if poll := made.extras.get("poll"):
         poll["id"] = str(sandbox.ids.make(now))
     lowest, highest = sandbox.settings.visibility_lag_seconds
-    lag = lowest if lowest == highest else CHANCE.uniform(lowest, highest)
+    lag = lowest if lowest == highest else sandbox.chance.uniform(lowest, highest)
     post_id = sandbox.ids.make(now)
     call.x_post_id = str(post_id)
     sandbox.record(

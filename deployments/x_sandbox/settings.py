@@ -122,6 +122,9 @@ class Settings(BaseModel):
     duplicate_window_seconds: float = Field(86_400, ge=0, description="How long a text counts as a duplicate.")
     reply_gate: bool = Field(True, description="Refuse replies to those who neither named nor quoted the caller.")
     visibility_lag_seconds: Span = Field((0, 0), description="Until an accepted post shows in its timeline.")
+    seed: int | None = Field(
+        None, description="The same seed plays the same lags, latencies and strikes; None is true chance."
+    )
     media_processing_seconds: float = Field(2, ge=0, description="Until a finalized GIF or video can be posted.")
     code_seconds: float = Field(30, gt=0, description="Life of an authorization code.")
     access_token_seconds: float = Field(7_200, gt=0, description="Life of an access token.")

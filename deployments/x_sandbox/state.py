@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from random import Random, SystemRandom
 from typing import Any
 
 from deployments.x_sandbox.accounts import Account, Accounts, XApps
@@ -61,6 +62,7 @@ class Sandbox:
 
     def _forget_everything(self) -> None:
         self.settings = Settings()
+        self.chance = _chance(self.settings.seed)
         self.clock = Clock()
         self.ids = Snowflakes()  # otherwise ids made in a played future would stay ahead of the clock for good
         self.accounts = Accounts()
@@ -83,7 +85,9 @@ class Sandbox:
             self.money.apply(entry)
 
     def _apply_settings(self, entry: Entry) -> None:
-        self.settings = Settings.model_validate(entry["settings"])
+        before, self.settings = self.settings, Settings.model_validate(entry["settings"])
+        if self.settings.seed != before.seed:
+            self.chance = _chance(self.settings.seed)
 
     def _apply_reset(self, entry: Entry) -> None:
         if entry["keep_accounts"]:
@@ -123,6 +127,10 @@ class Sandbox:
         if endpoint and limit and entry.get("counted", True):
             at = from_iso(entry["accepted_at"] if "accepted_at" in entry else entry["at"])
             self.limits.count(endpoint, limit, entry["account_id"], entry["client_id"], at)
+
+
+def _chance(seed: int | None) -> Random:
+    return SystemRandom() if seed is None else Random(seed)  # noqa: S311  # nosec B311: it plays, it keeps no secret
 
 
 def secret_file(path: Path) -> str:

@@ -94,14 +94,19 @@ class Tokens:
         return found
 
     def oauth1(self, token: str) -> Access | None:
-        """What an OAuth 1.0a token stands for; it never expires."""
-        return self._oauth1.get(sha256(token))
+        """What an OAuth 1.0a token stands for; it never expires, but it may be revoked."""
+        found = self._oauth1.get(sha256(token))
+        return found if found and found.family.alive else None
 
     def family_of(self, token: str) -> Family | None:
         """The family of an access or refresh token that was ever handed out, dead or alive."""
         digest = sha256(token)
         found = self.refreshes.get(digest) or self._accesses.get(digest)
         return found.family if found else None
+
+    def living(self, account_id: str) -> list[Family]:
+        """The families that can still act for an account."""
+        return [each for each in self.families.values() if each.alive and each.account_id == account_id]
 
     def apply_consent(self, entry: Entry) -> None:
         """Keep the code of a ledger entry; a refused consent has none."""

@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -271,3 +272,71 @@ def test_latency_holds_up_every_endpoint(sandbox: XSandboxProcess) -> None:
 )
 def test_a_fault_that_cannot_be_is_refused(sandbox: XSandboxProcess, rule: dict[str, Any]) -> None:
     assert sandbox.control.post("/faults", json=rule).status_code == 422
+
+
+@pytest.mark.parametrize(("when", "first"), [("before", 403), ("after", 201)])
+def test_an_account_may_be_suspended_in_the_middle_of_its_work(sandbox: XSandboxProcess, when: str, first: int) -> None:
+    token = token_of(sandbox)
+    sandbox.fault("suspend", when=when, endpoint=CREATE, count=1)
+    assert post(sandbox, token, "one").status_code == first
+    answer = post(sandbox, token, "two")
+    assert (answer.status_code, answer.json()["detail"]) == (403, "User is suspended.")
+    sandbox.restart()
+    assert post(sandbox, token, "three").status_code == 403
+    sandbox.account("alice", suspended=False)
+    assert post(sandbox, token, "four").status_code == 201
+
+
+@pytest.mark.parametrize(("when", "first"), [("before", 401), ("after", 201)])
+def test_a_token_may_be_revoked_in_the_middle_of_its_work(sandbox: XSandboxProcess, when: str, first: int) -> None:
+    token, other = sandbox.tokens("alice")[0], token_of(sandbox, "bob")
+    sandbox.fault("revoke", when=when, account="alice", count=1)
+    assert post(sandbox, other, "zero").status_code == 201
+    assert post(sandbox, token["access_token"], "one").status_code == first
+    assert post(sandbox, token["access_token"], "two").status_code == 401
+    app = sandbox.app()
+    refresh = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"]}
+    auth = (app["client_id"], app["client_secret"])
+    assert httpx.post(f"{sandbox.url}/2/oauth2/token", data=refresh, auth=auth, trust_env=False).status_code == 400
+    assert sandbox.ledger("token")[-2]["result"] == "family_killed"
+
+
+def test_all_tokens_of_an_account_end_by_one_call(sandbox: XSandboxProcess) -> None:
+    first, second, other = token_of(sandbox), token_of(sandbox), token_of(sandbox, "bob")
+    assert sandbox.control.post("/revocations", json={"account": "alice"}).json() == {"account": "alice", "families": 2}
+    assert [post(sandbox, token).status_code for token in (first, second, other)] == [401, 401, 201]
+    assert sandbox.control.post("/revocations", json={"account": "nobody"}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/2/users/me", "/2/nothing", "/i/oauth2/authorize"])
+def test_a_freeze_of_everything_lets_nobody_in(sandbox: XSandboxProcess, path: str) -> None:
+    sandbox.fault("freeze", count=1)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(sandbox.url + path, timeout=0.3, trust_env=False)
+    assert [(entry["fault"], entry["endpoint"]) for entry in sandbox.ledger("fault")] == [("freeze", path)]
+    assert httpx.get(sandbox.url, trust_env=False).status_code == 200, "people can still look and heal"
+    assert httpx.get(sandbox.url + path, timeout=5, trust_env=False).status_code in (400, 401, 404)
+
+
+def test_the_same_seed_plays_the_same_lags_and_strikes(sandbox: XSandboxProcess) -> None:
+    def played() -> tuple[list[float], list[int]]:
+        sandbox.reset()
+        token = token_of(sandbox)
+        sandbox.settings(seed=7, visibility_lag_seconds=[0, 100])
+        sandbox.clock(speed=0)
+        for number in range(5):
+            post(sandbox, token, f"{number}")
+        lags = [seconds(entry["visible_at"]) - seconds(entry["accepted_at"]) for entry in sandbox.ledger("create")]
+        sandbox.fault("error", probability=0.5)
+        return lags, [post(sandbox, token, f"more {number}").status_code for number in range(10)]
+
+    lags, statuses = played()
+    assert len(set(lags)) == 5
+    assert all(0 <= lag <= 100 for lag in lags)
+    assert set(statuses) == {201, 503}
+    again = played()
+    assert (again[0], again[1]) == (pytest.approx(lags, abs=0.001), statuses)
+
+
+def seconds(instant: str) -> float:
+    return datetime.fromisoformat(instant).timestamp()
