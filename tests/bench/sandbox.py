@@ -59,8 +59,8 @@ def sandbox_posts_per_second() -> list[Figure]:
             {},
             f"{POSTS:,} posts a round by {ACCOUNTS:,} accounts over {CONNECTIONS} connections; the sandbox has one "
             f"core to itself, the senders the other; rounds of {rounds}. Limit: uvicorn with httptools, which reads "
-            "each request and answers the same. Ours checks token, limits, text, duplicates and credits, and writes each "
-            "post to the ledger.",
+            "each request and answers the same. Ours checks token, limits, text, duplicates and credits, and "
+            "writes each post to the ledger.",
         )
     ]
 
