@@ -6,7 +6,19 @@ import re
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from deployments.x_sandbox import analytics, consent, counts, media, oauth, post_reads, posts, trends, usage, users
+from deployments.x_sandbox import (
+    analytics,
+    consent,
+    counts,
+    media,
+    media_v1,
+    oauth,
+    post_reads,
+    posts,
+    trends,
+    usage,
+    users,
+)
 from deployments.x_sandbox.answers import (
     PROBLEMS,
     Answer,
@@ -25,6 +37,7 @@ from deployments.x_sandbox.oauth1 import signer
 from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.tokens import Access
 
+VERSIONS = ("/2/", "/1.1/")
 HOLE = re.compile(r"\{\w+\}")
 """The part of an endpoint's path that differs from request to request."""
 NOT_FOUND = Answer(404, b"", problem="Not Found")
@@ -40,6 +53,7 @@ ENDPOINTS = [
     *analytics.ENDPOINTS,
     *usage.ENDPOINTS,
     *media.ENDPOINTS,
+    *media_v1.ENDPOINTS,
     *oauth.ENDPOINTS,
 ]
 
@@ -54,7 +68,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        of_x = scope["path"].startswith("/2/")
+        of_x = scope["path"].startswith(VERSIONS)
         if self._sandbox.faults.rules and (of_x or scope["path"] == consent.PATH) and await self._frozen(scope):
             return
         if of_x:

@@ -42,6 +42,9 @@ EndpointName = Literal[
     "POST /2/media/upload/{id}/finalize",
     "GET /2/media/upload",
     "POST /2/media/metadata",
+    "POST /1.1/media/upload.json",
+    "GET /1.1/media/upload.json",
+    "POST /1.1/media/metadata/create.json",
     "POST /2/oauth2/token",
     "POST /2/oauth2/revoke",
 ]
@@ -129,7 +132,7 @@ class Settings(BaseModel):
     code_seconds: float = Field(30, gt=0, description="Life of an authorization code.")
     access_token_seconds: float = Field(7_200, gt=0, description="Life of an access token.")
     oauth1_base_urls: list[str] = Field(
-        ["https://api.x.com", "https://api.twitter.com"],
+        ["https://api.x.com", "https://api.twitter.com", "https://upload.x.com", "https://upload.twitter.com"],
         description="Addresses that OAuth 1.0a clients may have signed for; the sandbox's own always counts.",
     )
     new_names: bool = Field(False, description="Answer in X's newer names and problem types without being asked.")

@@ -20,8 +20,8 @@ from schemathesis.specs.openapi.checks import (
 
 from deployments.x_sandbox.answers import PROBLEMS
 from deployments.x_sandbox.drafts import NOT_OFFERED, NOT_OFFERED_MEDIA
-from deployments.x_sandbox.media import BEGINNINGS
 from deployments.x_sandbox.settings import EndpointName
+from deployments.x_sandbox.uploads import BEGINNINGS
 from tests.contract import x_spec
 from tests.x_sandbox_process import Caller, XSandboxProcess
 
@@ -30,7 +30,13 @@ IN_DOCUMENT = [
     f"{method.upper()} {path}" for path, operations in x_spec.load()["paths"].items() for method in operations
 ]
 OPERATIONS = [name for name in IN_DOCUMENT if name in get_args(EndpointName)]
-ELSEWHERE = {"POST /2/oauth2/token", "POST /2/oauth2/revoke"}
+ELSEWHERE = {
+    "POST /2/oauth2/token",
+    "POST /2/oauth2/revoke",
+    "POST /1.1/media/upload.json",
+    "GET /1.1/media/upload.json",
+    "POST /1.1/media/metadata/create.json",
+}
 """X describes these in its documentation alone."""
 
 FOR_APPS_ALONE = {"/2/usage/tweets"}
