@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "personas": ("personas", "The voices that bots speak with."),
     "posts": ("posts", "Schedule posts, see what became of them, cancel them."),
     "run": ("run", "Start a run of a deployment, such as publish-due-posts."),
+    "sandbox": ("sandbox", "An X to rehearse on: alone in the foreground, or that of the running stack."),
     "config": ("config", "The settings, and where each value comes from."),
 }
 
