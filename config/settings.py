@@ -117,6 +117,16 @@ class Gateway(Section):
     host: str = wiring(LOOPBACK, "Address the gateway listens on.")
     port: int | None = wiring(None, "Port of the gateway; chosen at the first `up`, 8000 if free.", ge=1, le=65535)
     access_token_seconds: int = policy(900, "How long an access token is good for, in seconds.", ge=60, le=86_400)
+    reads_per_minute: int = tuning(1200, "What one client may look at in a minute.", ge=10, le=1_000_000)
+    changes_per_minute: int = tuning(
+        100, "Changes of one client in a minute, and tries to sign in from one address.", ge=1, le=1_000_000
+    )
+    own_per_minute: int = tuning(
+        6000, "Requests in a minute with the key that `vivesphere` uses on this machine.", ge=100, le=1_000_000
+    )
+    recheck_seconds: float = tuning(
+        15.0, "How often a websocket's session or key is looked at again, in seconds.", ge=0.1, le=600
+    )
     hashing_slots: int = tuning(2, "Passwords checked at the same time; each takes 64 MB.", ge=1, le=16)
 
 

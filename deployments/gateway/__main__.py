@@ -34,6 +34,8 @@ def main() -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        # Nobody stands in front of us here: who calls, and over what, is what the connection says.
+        proxy_headers=False,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     return 0

@@ -11,6 +11,8 @@ from starlette.responses import RedirectResponse
 from config.places import Places
 from deployments.gateway import opening, problems
 from deployments.gateway.doorway import Doorway
+from deployments.gateway.limits import Limits
+from deployments.gateway.proxy import PAGES, Proxy
 from deployments.gateway.routers import apps, auth, bots, consent, health, personas, posts, runs
 
 API = "/api/v1"
@@ -31,9 +33,10 @@ def create_app(places: Places) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opening.opening(places) as app.state.opening:
+        async with proxy.open(), opening.opening(places) as app.state.opening:
             yield
 
+    proxy = Proxy(places, Limits(places.settings.gateway))
     # Its pages bring their own scripts: nothing of ours asks the internet at run time.
     app = FastAPIOffline(
         title="ViveSphere Bot Manager",
@@ -52,8 +55,10 @@ def create_app(places: Places) -> FastAPI:
     for prefix, router in ROUTERS:
         app.include_router(router, prefix=prefix)
     app.add_api_route("/", _front_page, include_in_schema=False)
+    # Whatever is no route of ours is Prefect's, or nobody's.
+    app.router.default = proxy
     return app
 
 
 def _front_page() -> RedirectResponse:
-    return RedirectResponse("/docs")
+    return RedirectResponse(PAGES)
