@@ -4,14 +4,12 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from blocks.postgres.engine import Login, Server, open_engine
-from tasks.store import migrate
-from tests.postgres_process import PostgresProcess, running_postgres
+from tests.migrated_postgres import fresh_database, migrated_postgres
+from tests.postgres_process import PostgresProcess
 from tests.running_stack import RunningStack
 
 # No developer's own settings may change what the tests see.
@@ -19,8 +17,6 @@ for variable in [name for name in os.environ if name.startswith("VIVESPHERE_")]:
     del os.environ[variable]
 os.environ["VIVESPHERE_ENV_FILE"] = os.devnull
 os.environ["VIVESPHERE_SETTINGS_FILE"] = str(Path(os.devnull).parent / "none.yaml")
-
-ROLES = ("vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_sealer")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,16 +36,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresProcess]:
-    """One server a session, with our three roles and a migrated template."""
-    with running_postgres(options={"fsync": "off"}) as server:
-        with psycopg.connect(server.conninfo(), autocommit=True) as connection:
-            for role in ROLES:
-                connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}'")  # type: ignore[arg-type]
-            connection.execute("CREATE DATABASE migrated OWNER vivesphere_owner")
-        engine = create_engine(server.url("migrated", "vivesphere_owner"))
-        with engine.connect() as connection:
-            migrate.upgrade(connection)
-        engine.dispose()
+    """One server a session, with our roles and a migrated template."""
+    with migrated_postgres() as server:
         yield server
 
 
@@ -65,12 +53,8 @@ def session_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
 @pytest.fixture
 def database(postgres: PostgresProcess, request: pytest.FixtureRequest) -> Iterator[Server]:
     """A migrated database that no other test sees."""
-    name = f"test_{abs(hash(request.node.nodeid)):x}"
-    with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} OWNER vivesphere_owner TEMPLATE migrated")  # type: ignore[arg-type]
-    yield Server(postgres.host, postgres.port, name, tls="disable")
-    with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+    with fresh_database(postgres, f"test_{abs(hash(request.node.nodeid)):x}") as database:
+        yield database
 
 
 @pytest.fixture

@@ -6,28 +6,11 @@ from pathlib import Path
 import pytest
 
 from blocks.postgres.engine import Server
-from config.places import Places
-from config.settings import Credentials, Settings, X
-from tests.credentials.fleet import Fleet
-from tests.credentials.points import World, refresher
-from tests.openbao_process import OpenBaoProcess, shared_openbao
+from tests.credentials.fleet import Fleet, world_of
+from tests.credentials.points import refresher
+from tests.openbao_process import shared_openbao
 from tests.postgres_process import PostgresProcess
 from tests.x_sandbox_process import XSandboxProcess
-
-HOLD_SECONDS = 20.0
-
-
-def world_of(bao: OpenBaoProcess, server: Server, password: str, x_url: str, **given: object) -> World:
-    """The parts as one place; `given` are settings of the section `credentials`."""
-    there = bao.places.settings
-    settings = Settings(
-        home=there.home,
-        vault=there.vault,
-        stack=there.stack,
-        x=X(base_url=x_url, deadline_seconds=3),
-        credentials=Credentials(**{"hold_seconds": HOLD_SECONDS, **given}),
-    )
-    return World(Places(settings), server, password)
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,33 @@ from uuid import UUID
 import httpx
 import psycopg
 
+from blocks.postgres.engine import Server
+from config.places import Places
+from config.settings import Credentials, Settings, X
 from tasks.domain.credentials import access_path, client_path, refresh_path
 from tasks.operations.credentials import Unusable, access_tokens, fresh_token
 from tasks.operations.token_refresh import Refreshed
 from tasks.store import base, bots, credentials, x_apps
-from tests.credentials.points import PointedConnections, World
+from tests.credentials.points import PointedConnections, Reached, World, nothing
 from tests.makers import stored_bots
 from tests.openbao_process import OpenBaoProcess
 from tests.postgres_process import PostgresProcess
 from tests.x_sandbox_process import REDIRECT_URI, XSandboxProcess
+
+HOLD_SECONDS = 20.0
+
+
+def world_of(bao: OpenBaoProcess, server: Server, password: str, x_url: str, **given: object) -> World:
+    """The parts as one place; `given` are settings of the section `credentials`."""
+    there = bao.places.settings
+    settings = Settings(
+        home=there.home,
+        vault=there.vault,
+        stack=there.stack,
+        x=X(base_url=x_url, deadline_seconds=3),
+        credentials=Credentials(**{"hold_seconds": HOLD_SECONDS, **given}),
+    )
+    return World(Places(settings), server, password)
 
 
 @dataclass
@@ -82,6 +100,12 @@ class Fleet:
                         bot_id=bot_id,
                     )
                 await bots.change(session, bot_id, state="active")
+
+    def listen(self, reached: Reached | None) -> None:
+        """Be told the steps of this process's refresher; None ends it."""
+        self.at.reached = reached or nothing
+        self.at.kv.reached = self.at.reached  # type: ignore[attr-defined]
+        self.at.x.caller.reached = self.at.reached  # type: ignore[attr-defined]
 
     def pass_time(self, **span: float) -> None:
         """Let time pass for the database and for X alike."""

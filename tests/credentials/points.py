@@ -88,7 +88,7 @@ class PointedCaller:
     def __init__(self, caller: Caller, reached: Reached) -> None:
         self.lanes = caller.lanes
         self._caller = caller
-        self._reached = reached
+        self.reached = reached
 
     def url(self, path: str) -> httpx.URL:
         """As Caller.url."""
@@ -100,10 +100,10 @@ class PointedCaller:
         def before() -> None:
             if latch is not None:
                 latch()
-            self._reached("R5 leaving")
+            self.reached("R5 leaving")
 
         reply = await self._caller.call(call, latch=before, deadline_seconds=deadline_seconds)
-        self._reached("R5 answered")
+        self.reached("R5 answered")
         return reply
 
 

@@ -1,0 +1,38 @@
+"""A server with our roles and a migrated template, and databases made from it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy import create_engine
+
+from blocks.postgres.engine import Server
+from tasks.store import migrate
+from tests.postgres_process import PostgresProcess, running_postgres
+
+ROLES = ("vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_sealer")
+
+
+@contextmanager
+def migrated_postgres() -> Iterator[PostgresProcess]:
+    """A server for as long as the block runs; every role has the superuser's password."""
+    with running_postgres(options={"fsync": "off"}) as server:
+        with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+            for role in ROLES:
+                connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}'")  # type: ignore[arg-type]
+            connection.execute("CREATE DATABASE migrated OWNER vivesphere_owner")
+        engine = create_engine(server.url("migrated", "vivesphere_owner"))
+        with engine.connect() as connection:
+            migrate.upgrade(connection)
+        engine.dispose()
+        yield server
+
+
+@contextmanager
+def fresh_database(server: PostgresProcess, name: str) -> Iterator[Server]:
+    """A migrated database that nobody else sees, for as long as the block runs."""
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} OWNER vivesphere_owner TEMPLATE migrated")  # type: ignore[arg-type]
+    yield Server(server.host, server.port, name, tls="disable")
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
