@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import socket
 import traceback
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from tests.unit.x_peer import Conversation, Peer, Script, a_client, always, answ
 TOKEN = SecretStr("planted-t0ken/of+bot=a")
 POST = CreatePost(text="hello")
 SHORT_SECONDS = 0.3
+DRIP_SECONDS = 2.5
+LONG_BYTES = 20_000_000
 HTML = b"<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"
 
 
@@ -208,8 +211,44 @@ class TestTheOutcomeIsUnknown:
 
         async with Peer(stop_listening) as peer, a_client(peer.url) as x:
             with pytest.raises(NoAnswer):
-                await x.create_post(TOKEN, CreatePost(text="x" * 20_000_000))
+                await x.create_post(TOKEN, CreatePost(text="x" * LONG_BYTES))
             assert x.lanes_free == 2
+
+    @pytest.mark.parametrize("then", ["stalls", "resets"])
+    @pytest.mark.parametrize("heard", ["no body", "half the body", "the whole body"])
+    async def test_a_peer_that_has_heard(self, heard: str, then: str) -> None:
+        async def listen(conversation: Conversation) -> None:
+            head = await conversation.reader.readuntil(b"\r\n\r\n")
+            length = int(re.findall(rb"(?i)content-length: (\d+)", head)[0])
+            parts = {"no body": 0, "half the body": length // 2, "the whole body": length}
+            await conversation.reader.readexactly(parts[heard])
+            if then == "resets":
+                conversation.reset()
+            else:
+                await released.wait()
+
+        released = asyncio.Event()
+        long = CreatePost(text="x" * LONG_BYTES)  # more than the kernel takes on both sides, so that writing waits
+        async with Peer(listen) as peer, a_client(peer.url) as x:
+            with pytest.raises(NoAnswer) as caught:
+                await x.create_post(TOKEN, long, deadline_seconds=5 if then == "resets" else SHORT_SECONDS)
+            released.set()
+            assert x.lanes_free == 2
+        assert_unknown(caught.value)
+        if then == "stalls":
+            assert caught.value.problem == "deadline"
+
+    async def test_an_answer_of_one_byte_a_second_ends_at_the_deadline(self) -> None:
+        async def drip(conversation: Conversation) -> None:
+            await conversation.request()
+            for byte in answer():
+                await conversation.send(bytes([byte]))
+                await asyncio.sleep(1)
+
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        assert_unknown(await failure_by(drip, deadline_seconds=DRIP_SECONDS))
+        assert DRIP_SECONDS <= loop.time() - started < DRIP_SECONDS + 2
 
     async def test_silence_until_the_deadline(self) -> None:
         error = await failure_by(Conversation.drain_to_end, deadline_seconds=SHORT_SECONDS)

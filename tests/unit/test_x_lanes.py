@@ -98,9 +98,11 @@ async def test_a_request_cancelled_while_it_waits_for_the_answer_hangs_up_and_fr
         assert (await lanes.handle_async_request(a_request(peer.url))).status_code == 201
 
 
+@pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("cancellations", [1, 2])
-async def test_a_cancellation_at_any_step_loses_no_lane(cancellations: int) -> None:
-    async with Peer(always(answer())) as peer, lanes_to(peer) as lanes:
+async def test_a_cancellation_at_any_step_loses_no_lane(cancellations: int, tls: bool, tmp_path: Path) -> None:
+    server_context, ca_file = tls_for_loopback(tmp_path) if tls else (None, None)
+    async with Peer(always(answer()), server_context) as peer, lanes_to(peer, ca_file=ca_file) as lanes:
         finished = step = 0
         while finished < 3:
             task = asyncio.create_task(lanes.handle_async_request(a_request(peer.url)))
