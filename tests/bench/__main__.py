@@ -11,10 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import posting, sandbox
+from tests.bench import lanes, posting, sandbox
 from tests.bench.figure import Figure
 
 BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
+    "lanes_tls": lanes.lanes_tls,
     "posting_1000_bots": posting.posting_1000_bots,
     "sandbox_posts_per_second": sandbox.sandbox_posts_per_second,
 }
