@@ -186,6 +186,21 @@ class Credentials(Section):
     refreshers: int = tuning(8, "Tokens refreshed side by side in one run.", ge=1, le=100)
 
 
+class Media(Section):
+    """Pictures and films, laid at X before their posts are due."""
+
+    ahead_seconds: float = tuning(900.0, "How long before its instant a post's media is uploaded.", ge=10, le=43_200)
+    fresh_seconds: float = tuning(
+        120.0, "An upload that X forgets sooner than this is done again, in seconds.", ge=61, le=43_200
+    )
+    lease_seconds: float = tuning(900.0, "After this time an upload without a word is begun anew.", ge=1, le=43_200)
+    processing_seconds: float = tuning(600.0, "Longest wait for X to work a film up, in seconds.", ge=1, le=7200)
+    retry_seconds: float = tuning(30.0, "Wait before a failed upload is tried again, in seconds.", ge=0.1, le=3600)
+    look_seconds: float = tuning(2.0, "How often a run looks for media that posts will need.", ge=0.05, le=60)
+    uploaders: int = tuning(2, "Files that one run uploads at the same time.", ge=1, le=32)
+    segment_bytes: int = tuning(1_048_576, "Size of one piece of an upload, in bytes.", ge=65_536, le=5_242_880)
+
+
 class Onboarding(Section):
     """Connecting bots."""
 
@@ -233,6 +248,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     posting: Posting = Posting()
     credentials: Credentials = Credentials()
+    media: Media = Media()
     onboarding: Onboarding = Onboarding()
     audit: Audit = Audit()
     logs: Logs = Logs()

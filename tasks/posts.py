@@ -11,9 +11,10 @@ from prefect.runtime import flow_run
 
 from tasks.artifacts import show_summary
 from tasks.connections import Connections
-from tasks.operations import delivery
+from tasks.operations import delivery, media
 from tasks.operations.delivery import Claim, Published, Window
 from tasks.operations.outbox import Sent
+from tasks.store.media import NeededUpload
 
 
 def posting_run_name() -> str:
@@ -27,7 +28,10 @@ async def open_window(window_seconds: float | None) -> AsyncIterator[Window]:
     # What Prefect's import left on the heap is looked through by every full collection, in the middle of a burst.
     gc.collect()
     gc.freeze()
-    async with Connections.shared("poster") as at, delivery.open_window(at, window_seconds, flow_run.id) as window:
+    async with (
+        Connections.shared("poster") as at,
+        delivery.open_window(at, window_seconds, flow_run.id, upload_media) as window,
+    ):
         yield window
 
 
@@ -45,6 +49,21 @@ async def publish_claimed(claim: Claim) -> Published:
         published = await delivery.publish(at, claim)
     _tell(published.sent)
     return published
+
+
+# No retries: what failed is tried again after a pause, as long as its post is not due.
+@task(retries=0, persist_result=False, cache_policy=NO_CACHE, tags=["x-write"], task_run_name="media of posts to come")
+async def upload_media(wanted: Sequence[NeededUpload]) -> None:
+    """Lay pictures and films at X before their posts are due."""
+    async with Connections.shared("poster") as at:
+        uploaded = await media.upload(at, wanted)
+    logger = get_run_logger()
+    for one in uploaded:
+        what = f"@{one.handle}: media {one.place} of post {one.post_id}, due at {one.planned_at:%H:%M:%S} UTC"
+        if one.problem is None:
+            logger.info("%s lies at X", what)
+        else:
+            logger.warning("%s: %s; it is tried again", what, one.problem)
 
 
 async def show_published(results: Sequence[Published]) -> None:

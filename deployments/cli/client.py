@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -12,6 +12,7 @@ from config.places import Places
 from deployments.cli.failures import FAILED, PERSON_NEEDED, REFUSED, USAGE, CommandError
 
 TIMEOUT_SECONDS = 60.0
+UPLOAD_SECONDS = 600.0
 POLL_SECONDS = 0.3
 CODES = {401: REFUSED, 403: REFUSED, 422: USAGE}
 # The problem's own type says more than its status.
@@ -39,14 +40,28 @@ class Api:
         """What the API answers to a change."""
         return self._ask("POST", path, body, query)
 
+    def patch(self, path: str, body: Any, revision: int | None = None) -> Any:
+        """What the API answers to a change of a thing that stands at `revision`."""
+        headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+        return self._sent("PATCH", path, json=body, headers=headers)
+
+    def upload(self, path: str, content: BinaryIO, **query: Any) -> Any:
+        """What the API answers to a file."""
+        given = {name: value for name, value in query.items() if value is not None}
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._sent("POST", path, content=content, params=given, headers=headers, timeout=UPLOAD_SECONDS)
+
     def close(self) -> None:
         """End the conversation."""
         self._client.close()
 
     def _ask(self, method: str, path: str, body: Any, query: dict[str, Any]) -> Any:
         given = {name: value for name, value in query.items() if value is not None}
+        return self._sent(method, path, json=body, params=given)
+
+    def _sent(self, method: str, path: str, **request: Any) -> Any:
         try:
-            answer = self._client.request(method, path, json=body, params=given)
+            answer = self._client.request(method, path, **request)
         except httpx.ConnectError:
             raise CommandError(
                 f"the gateway does not answer at {self._address}: start the stack with `vivesphere up`"

@@ -9,8 +9,9 @@ import typer
 
 from deployments.cli import output, posts_schedule
 from deployments.cli.client import api
-from deployments.cli.failures import FAILED, USAGE, CommandError
+from deployments.cli.failures import FAILED, REFUSED, USAGE, CommandError
 from deployments.cli.output import Json
+from deployments.cli.posts_schedule import Wanted
 
 PAGE = 200
 COLUMNS = (
@@ -46,13 +47,15 @@ def register(program: typer.Typer) -> None:
     app.command("list")(list_posts)
     app.command()(show)
     app.command()(cancel)
+    app.command()(edit)
+    app.command("resume-thread")(resume_thread)
     app.command()(counts)
     program.add_typer(app, name="posts")
 
 
 def schedule(
     bot: Annotated[str | None, typer.Option(help="Handle of the bot that says it.")] = None,
-    text: Annotated[str | None, typer.Option(help="What it says.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="What it says; more than once is a thread.")] = None,
     at: Annotated[
         str, typer.Option(help="2026-12-01 09:00 (the bot's own time), 2026-12-01T09:00+01:00, +10m, now.")
     ] = "now",
@@ -67,30 +70,74 @@ def schedule(
     ] = None,
     from_: Annotated[
         Path | None,
-        typer.Option("--from", help="A CSV file: bot,text,at and if wanted external_id,expires_at,spread,if_late."),
+        typer.Option(
+            "--from",
+            help="A CSV file: bot,text,at; if wanted external_id,expires_at,spread,if_late,thread,media,alt,poll.",
+        ),
     ] = None,
+    media: Annotated[list[str] | None, typer.Option(help="A picture, GIF or film; up to four pictures.")] = None,
+    alt: Annotated[list[str] | None, typer.Option(help="What the picture shows, in the order of --media.")] = None,
+    poll: Annotated[list[str] | None, typer.Option(help="An answer of a poll, two to four times.")] = None,
+    poll_minutes: Annotated[int | None, typer.Option(help="How long the poll is open; a day if not said.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge it, and store nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Schedule one post, or every row of a file; a row that is refused stops no other."""
     now = datetime.now(UTC)
     if from_ is not None:
-        if bot or text or external_id or expires or spread or if_late:
+        if bot or text or external_id or expires or spread or if_late or media or alt or poll or poll_minutes:
             raise CommandError("--from brings everything along: leave out the options that describe one post", USAGE)
         posts_schedule.from_file(from_, now, dry_run, as_json)
         return
-    if not bot or not text:
-        raise CommandError("say --bot and --text, or --from with a file", USAGE)
-    given = {
-        "bot": bot,
-        "text": text,
-        "at": at,
-        "expires_at": expires,
-        "external_id": external_id,
-        "spread": spread,
-        "if_late": if_late,
-    }
-    posts_schedule.one(given, now, dry_run, as_json)
+    if not bot or not (text or media):
+        raise CommandError("say --bot and --text or --media, or --from with a file", USAGE)
+    wanted = Wanted(
+        bot, text or (), at, expires, external_id, spread, if_late, media or (), alt or (), poll or (), poll_minutes
+    )
+    posts_schedule.said(wanted, now, dry_run, as_json)
+
+
+def edit(
+    post_id: UUID,
+    text: Annotated[str | None, typer.Option(help="What it is to say.")] = None,
+    at: Annotated[str | None, typer.Option(help="When, written as for `posts schedule`.")] = None,
+    expires: Annotated[str | None, typer.Option(help="Not to be sent after this time.")] = None,
+    spread: Annotated[str | None, typer.Option(help="It may leave up to so much later: 90s, 10m.")] = None,
+    if_late: Annotated[str | None, typer.Option(help="skip, next-window, or how late it may be.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Change a post that is not on its way yet; it is judged anew, and what the gate refuses stays as it was."""
+    now = datetime.now(UTC)
+    change: dict[str, Any] = posts_schedule.latitudes(spread, if_late)
+    with api() as gateway:
+        post = gateway.get(f"/posts/{post_id}")
+        zone_of = posts_schedule.zones(gateway)
+        for name, column, written in (("due_at", "at", at), ("expires_at", "expires_at", expires)):
+            if written:
+                change[name] = posts_schedule.when(written, post["bot"], column, now, zone_of).at.isoformat()
+        if text is not None:
+            change["text"] = text
+        if not change:
+            raise CommandError("say what is to be different: --text, --at, --expires, --spread or --if-late", USAGE)
+        found = gateway.patch(f"/posts/{post_id}", change, post["revision"])
+    if as_json:
+        output.as_json(found)
+    elif found["receipt"]["result"] == "refused":
+        output.say(f"{post_id}: unchanged: {'; '.join(found['receipt']['reasons'])}", problem=True)
+    else:
+        output.say(f"{post_id}: revision {found['post']['revision']}, due {output.local(found['post']['due_at'])}")
+    if found["receipt"]["result"] == "refused":
+        raise typer.Exit(REFUSED)
+
+
+def resume_thread(post_id: UUID, as_json: Json = False) -> None:
+    """Let the rest of a broken thread follow its last part that is out; POST_ID is any part of it."""
+    with api() as gateway:
+        found = gateway.post(f"/posts/{post_id}/resume-thread")
+    if as_json:
+        output.as_json(found)
+        return
+    output.say(f"{len(found['going_on'])} parts go on, {len(found['left_out'])} left the thread")
 
 
 def list_posts(
@@ -125,6 +172,15 @@ def show(post_id: UUID, as_json: Json = False) -> None:
         output.as_json(found)
         return
     output.facts(_for_people(found), FACTS)
+    for shown in found["media"]:
+        output.say(
+            f"shows      {shown['file_name']} ({shown['media_type']}): {shown['alt_text'] or 'no alternative text'}"
+        )
+    for earlier in found["earlier"]:
+        output.say(
+            f"before     revision {earlier['revision']}, until {output.local(earlier['replaced_at'])}: "
+            f"{output.short(earlier['text'])}"
+        )
     for verdict in found["verdicts"]:
         said = "allowed" if verdict["allowed"] else "refused"
         because = "; ".join(f"{finding['rule']}: {finding['evidence']}" for finding in verdict["findings"])

@@ -6,18 +6,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from deployments.cli import posts_media
 from deployments.cli.failures import USAGE, CommandError
+from deployments.cli.posts_media import MediaFile
 from deployments.cli.problems import words
 from tasks.domain import misfire, schedule
+from tasks.domain.media import MediaError
 from tasks.domain.posts import Draft
 from tasks.domain.schedule import When, WhenError
 
 NEEDED = ("bot", "text", "at")
-COLUMNS = (*NEEDED, "external_id", "expires_at", "spread", "if_late")
+OPTIONAL = ("external_id", "expires_at", "spread", "if_late", "thread", "media", "alt", "poll", "poll_minutes")
+COLUMNS = (*NEEDED, *OPTIONAL)
+# Between files, their alternative texts, or the answers of a poll that stand in one cell.
+BETWEEN = "|"
 # What our columns are called in a draft.
 COLUMN_OF = {
     "due_at": "at",
@@ -25,6 +32,8 @@ COLUMN_OF = {
     "misfire": "if_late",
     "misfire_within_seconds": "if_late",
 }
+# Stands in a draft for a file that is not given to the gateway yet.
+NOT_YET = UUID(int=0)
 DELIMITERS = ",;\t"
 FIELD_CHARACTERS_MAX = 1_000_000
 
@@ -38,6 +47,7 @@ class Row:
 
     line: int
     draft: Draft | None
+    media: tuple[MediaFile, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -50,7 +60,9 @@ def read(path: Path, now: datetime, zone_of: ZoneOf) -> list[Row]:
     columns = [name.strip().lower() for name in head]
     _check(f"{path}:{line}", columns)
     return [
-        _row(number, columns, cells, now, zone_of) for number, cells in lines if any(cell.strip() for cell in cells)
+        _row(number, columns, cells, path.parent, now, zone_of)
+        for number, cells in lines
+        if any(cell.strip() for cell in cells)
     ]
 
 
@@ -72,6 +84,17 @@ def latitude(column: str, written: str | None) -> dict[str, object]:
         return {"spread_seconds": int(schedule.duration(written).total_seconds())}
     policy, within = misfire.if_late(written)
     return {"misfire": policy, "misfire_within_seconds": int(within.total_seconds()) if within else None}
+
+
+def poll(answers: list[str], minutes: str | None) -> dict[str, object] | None:
+    """What a draft calls a poll; None where there are no answers."""
+    if not answers:
+        return None
+    return {"options": answers, **({"duration_minutes": minutes.strip()} if minutes and minutes.strip() else {})}
+
+
+def _listed(cell: str | None) -> list[str]:
+    return [part.strip() for part in cell.split(BETWEEN)] if cell and cell.strip() else []
 
 
 def _text(path: Path) -> str:
@@ -128,10 +151,10 @@ def _check(where: str, columns: list[str]) -> None:
         raise CommandError("\n".join(problems), USAGE)
 
 
-def _row(line: int, columns: list[str], cells: list[str], now: datetime, zone_of: ZoneOf) -> Row:
+def _row(line: int, columns: list[str], cells: list[str], folder: Path, now: datetime, zone_of: ZoneOf) -> Row:
     if len(cells) > len(columns):
         extra = f"{len(cells)} fields where {len(columns)} columns are; put a text that holds the separator in quotes"
-        return Row(line, None, (extra,))
+        return Row(line, None, problems=(extra,))
     # A row may end early: spreadsheets drop empty cells.
     given = dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))
     problems: list[str] = []
@@ -158,12 +181,20 @@ def _row(line: int, columns: list[str], cells: list[str], now: datetime, zone_of
             problems.append(f"{column}: {error}")
     if not given["at"].strip():
         problems.append(f"at: is missing; {schedule.FORMS}")
-    values = {
+    media: tuple[MediaFile, ...] = ()
+    try:
+        media = posts_media.files(_listed(given.get("media")), _listed(given.get("alt")), folder)
+    except MediaError as error:
+        problems.append(f"media: {error}")
+    values: dict[str, object] = {
         "bot": given["bot"].strip(),
         "text": given["text"],
         "due_at": times["at"] or now,
         "expires_at": times["expires_at"],
         "external_id": given.get("external_id", "").strip() or None,
+        "thread": given.get("thread", "").strip() or None,
+        "media": [NOT_YET] * len(media),
+        "poll": poll(_listed(given.get("poll")), given.get("poll_minutes")),
         **latitudes,
     }
     try:
@@ -172,5 +203,5 @@ def _row(line: int, columns: list[str], cells: list[str], now: datetime, zone_of
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else "row"
             problems.append(f"{COLUMN_OF.get(name, name)}: {words(problem, Draft)}")
-        return Row(line, None, tuple(problems))
-    return Row(line, None if problems else draft, tuple(problems), tuple(notes))
+        return Row(line, None, media, tuple(problems))
+    return Row(line, None if problems else draft, media, tuple(problems), tuple(notes))

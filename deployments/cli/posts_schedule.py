@@ -1,19 +1,23 @@
 """Scheduling over the API: one post, or a file in batches, with a line for each row."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import typer
 from pydantic import ValidationError
 
-from deployments.cli import output, posts_csv
+from deployments.cli import output, posts_csv, posts_media
 from deployments.cli.client import Api, api
 from deployments.cli.failures import FAILED, REFUSED, USAGE, CommandError
 from deployments.cli.posts_csv import COLUMN_OF, Row, ZoneOf
 from deployments.cli.problems import words
+from tasks.domain.media import MediaError
 from tasks.domain.posts import Draft
 from tasks.domain.schedule import When, WhenError
 
@@ -27,55 +31,114 @@ OPTIONS = {
     "text": "--text",
     "spread": "--spread",
     "if_late": "--if-late",
+    "media": "--media",
+    "poll": "--poll",
 }
 GOOD = ("scheduled", "unchanged")
 
 
-def one(given: Mapping[str, str | None], now: datetime, dry_run: bool, as_json: bool) -> None:
-    """Schedule what the options say; ends with the code of its receipt."""
+@dataclass(frozen=True)
+class Wanted:
+    """What the options of `posts schedule` say; more than one text is a thread, which shows media in its first part."""
+
+    bot: str
+    texts: Sequence[str]
+    at: str
+    expires_at: str | None
+    external_id: str | None
+    spread: str | None
+    if_late: str | None
+    media: Sequence[str]
+    alt: Sequence[str]
+    poll: Sequence[str]
+    poll_minutes: int | None
+
+
+def said(wanted: Wanted, now: datetime, dry_run: bool, as_json: bool) -> None:
+    """Schedule what the options say, one post or a thread; ends with the code of the receipts."""
     with api() as gateway:
-        zone_of = _zones(gateway)
-        times = {column: _time(given, column, now, zone_of) for column in ("at", "expires_at")}
-        expires = times["expires_at"]
-        latitudes: dict[str, object] = {}
-        for column in ("spread", "if_late"):
-            try:
-                latitudes |= posts_csv.latitude(column, given[column])
-            except WhenError as error:
-                raise CommandError(f"{OPTIONS[column]}: {error}", USAGE) from None
+        zone_of = zones(gateway)
+        due, expires = (_time(wanted, column, now, zone_of) for column in ("at", "expires_at"))
         try:
-            draft = Draft.model_validate(
+            files = posts_media.files(wanted.media, wanted.alt, Path())
+        except MediaError as error:
+            raise CommandError(f"--media: {error}", USAGE) from None
+        drafts = _drafts(wanted, due, expires, now, [posts_csv.NOT_YET] * len(files))
+        if not dry_run and files:
+            drafts[0] = drafts[0].model_copy(update={"media": posts_media.upload(gateway, wanted.bot, files)})
+        receipts = gateway.post("/posts", [_sent(draft) for draft in drafts], dry_run=dry_run, source="cli")
+    for read in (due, expires):
+        if read and read.note:
+            output.say(read.note, problem=True)
+    told = [{**receipt, "due_at": draft.due_at.isoformat()} for receipt, draft in zip(receipts, drafts, strict=True)]
+    if as_json:
+        output.as_json(told if len(told) > 1 else told[0])
+    else:
+        for receipt in told:
+            for_when = f" for {output.local(receipt['due_at'])}" if receipt["result"] == "scheduled" else ""
+            output.say(f"{_result(receipt, dry_run)}{for_when}{_why(receipt)}", problem=receipt["result"] not in GOOD)
+    _end([receipt["result"] for receipt in receipts])
+
+
+def latitudes(spread: str | None, if_late: str | None) -> dict[str, object]:
+    """What a draft calls `--spread` and `--if-late`; raises CommandError for what means nothing."""
+    found: dict[str, object] = {}
+    for column, written in (("spread", spread), ("if_late", if_late)):
+        try:
+            found |= posts_csv.latitude(column, written)
+        except WhenError as error:
+            raise CommandError(f"{OPTIONS[column]}: {error}", USAGE) from None
+    return found
+
+
+def _drafts(
+    wanted: Wanted, due: When | None, expires: When | None, now: datetime, media: Sequence[UUID]
+) -> list[Draft]:
+    shared = {
+        "bot": wanted.bot,
+        "due_at": due.at if due else now,
+        "expires_at": expires.at if expires else None,
+        **latitudes(wanted.spread, wanted.if_late),
+    }
+    if len(wanted.texts) > 1:
+        shared["thread"] = wanted.external_id or "thread"
+    minutes = None if wanted.poll_minutes is None else str(wanted.poll_minutes)
+    try:
+        return [
+            Draft.model_validate(
                 {
-                    "bot": given["bot"],
-                    "text": given["text"],
-                    "due_at": times["at"].at if times["at"] else now,
-                    "expires_at": expires.at if expires else None,
-                    "external_id": given["external_id"],
-                    **latitudes,
+                    **shared,
+                    "text": text,
+                    "external_id": _part_id(wanted.external_id, part, len(wanted.texts)),
+                    "media": media if part == 1 else (),
+                    "poll": posts_csv.poll(list(wanted.poll), minutes) if part == 1 else None,
                 }
             )
-        except ValidationError as error:
-            lines = [f"{_option(problem['loc'])}: {words(problem, Draft)}" for problem in error.errors()]
-            raise CommandError("\n".join(lines), USAGE) from None
-        [receipt] = gateway.post("/posts", [draft.model_dump(mode="json")], dry_run=dry_run, source="cli")
-    for when in times.values():
-        if when and when.note:
-            output.say(when.note, problem=True)
-    if as_json:
-        output.as_json({**receipt, "due_at": draft.due_at.isoformat()})
-    else:
-        due = f" for {output.local(draft.due_at.isoformat())}" if receipt["result"] == "scheduled" else ""
-        output.say(f"{_result(receipt, dry_run)}{due}{_why(receipt)}", problem=receipt["result"] not in GOOD)
-    _end([receipt["result"]])
+            for part, text in enumerate(wanted.texts or [""], start=1)
+        ]
+    except ValidationError as error:
+        lines = [f"{_option(problem['loc'])}: {words(problem, Draft)}" for problem in error.errors()]
+        raise CommandError("\n".join(lines), USAGE) from None
+
+
+def _part_id(external_id: str | None, part: int, parts: int) -> str | None:
+    return f"{external_id}/{part}" if external_id and parts > 1 else external_id
+
+
+def _sent(draft: Draft) -> dict[str, Any]:
+    """A draft as the gateway takes it; of a dry run, whose files stay here, with a word in their place."""
+    if posts_csv.NOT_YET in draft.media:
+        draft = draft.model_copy(update={"media": (), "text": draft.text or "media"})
+    return draft.model_dump(mode="json")
 
 
 def from_file(path: Path, now: datetime, dry_run: bool, as_json: bool) -> None:
     """Schedule every good row of a file; each row has its line in the answer."""
     told: list[dict[str, Any]] = []
     with api() as gateway:
-        rows = posts_csv.read(path, now, _zones(gateway))
+        rows = posts_csv.read(path, now, zones(gateway))
         for batch in _batches(rows):
-            drafts = [row.draft.model_dump(mode="json") for row in batch if row.draft]
+            drafts = [_sent(_with_media(gateway, row, row.draft, dry_run)) for row in batch if row.draft]
             receipts = iter(gateway.post("/posts", drafts, dry_run=dry_run, source="csv") if drafts else ())
             for row in batch:
                 receipt = (
@@ -117,12 +180,30 @@ def _end(results: Sequence[str]) -> None:
         raise typer.Exit(REFUSED)
 
 
+def _with_media(gateway: Api, row: Row, draft: Draft, dry_run: bool) -> Draft:
+    if dry_run or not row.media:
+        return draft
+    return draft.model_copy(update={"media": posts_media.upload(gateway, draft.bot, row.media)})
+
+
 def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(rows), BATCH):
-        yield rows[start : start + BATCH]
+    """At most BATCH rows at a time; the parts of a thread, which stand one below the other, go together."""
+    batch: list[Row] = []
+    for _, group in groupby(rows, _thread):
+        parts = list(group)
+        if len(batch) + len(parts) > BATCH:
+            yield batch
+            batch = []
+        batch += parts
+    if batch:
+        yield batch
 
 
-def _zones(gateway: Api) -> ZoneOf:
+def _thread(row: Row) -> object:
+    return (row.draft.bot.lower(), row.draft.thread) if row.draft and row.draft.thread else row.line
+
+
+def zones(gateway: Api) -> ZoneOf:
     """The time zone of each bot, asked for once and only if a time needs it."""
     known: dict[str, str] = {}
 
@@ -135,12 +216,15 @@ def _zones(gateway: Api) -> ZoneOf:
     return zone_of
 
 
-def _time(given: Mapping[str, str | None], column: str, now: datetime, zone_of: ZoneOf) -> When | None:
-    written = given[column]
-    if not written:
-        return None
+def _time(wanted: Wanted, column: str, now: datetime, zone_of: ZoneOf) -> When | None:
+    written = getattr(wanted, column)
+    return when(written, wanted.bot, column, now, zone_of) if written else None
+
+
+def when(written: str, bot: str, column: str, now: datetime, zone_of: ZoneOf) -> When:
+    """The instant that an option names; raises CommandError for what names none."""
     try:
-        return posts_csv.read_time(written, given["bot"] or "", now, zone_of)
+        return posts_csv.read_time(written, bot, now, zone_of)
     except WhenError as error:
         raise CommandError(f"{OPTIONS[column]}: {error}", USAGE) from None
 

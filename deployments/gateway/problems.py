@@ -21,10 +21,12 @@ from blocks.prefect_api import PrefectError
 from blocks.vault.errors import VaultError
 from blocks.x.errors import XError
 from config.places import NotStartedError
+from tasks.domain.media import MediaError
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.consent import ConsentError
-from tasks.operations.posts import NoSuchPostError, TooLateError
+from tasks.operations.posts import NoSuchPostError, StaleError, TooLateError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
+from tasks.operations.threads import ThreadError
 from tasks.operations.x_apps import UseCaseTakenError
 
 MEDIA_TYPE = "application/problem+json"
@@ -60,6 +62,9 @@ TABLE: Mapping[type[Exception], Answer] = {
     NoSuchRunError: Answer(404, "no-such-run"),
     NoArgumentsError: Answer(422, "no-arguments"),
     TooLateError: Answer(409, "too-late"),
+    StaleError: Answer(412, "stale"),
+    ThreadError: Answer(409, "thread-cannot-go-on"),
+    MediaError: Answer(422, "media-refused", lambda error: f"X does not take this file: {error}"),
     ConsentError: Answer(409, "cannot-connect"),
     UseCaseTakenError: Answer(409, "use-case-taken"),
     PermissionError: Answer(403, "not-allowed"),

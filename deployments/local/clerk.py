@@ -50,6 +50,8 @@ async def _look(at: Connections) -> None:
         return
     for post_id in swept.unknown:
         log.warning("post %s is unknown: its sender ended before it wrote down an answer", post_id)
+    for post_id in swept.broken:
+        log.warning("post %s is held: the part of its thread before it did not go out", post_id)
     for post_id in swept.expired:
         log.warning("post %s expired: it was too late to be sent", post_id)
 

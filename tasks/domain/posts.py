@@ -5,10 +5,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from tasks.domain.misfire import Misfire
 from tasks.domain.personas import Handle
@@ -35,18 +35,30 @@ XPostId = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
 CANCELLABLE: frozenset[Status] = frozenset({"draft", "awaiting_approval", "scheduled", "claimed"})
 
 
+class Poll(BaseModel):
+    """A question with two to four answers; source: X API v2, schema CreatePostsPoll."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    options: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=25)], ...], Field(min_length=2, max_length=4)
+    ]
+    duration_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
+
+
 class Draft(BaseModel):
     """A post somebody wants sent: what YAML, CSV and REST hand in.
 
     `external_id` is the writer's own name for it: the same one twice for a bot is the same post. It leaves up to
-    `spread_seconds` after it is due. `misfire` says what becomes of it when it could not; `misfire_within_seconds` is
-    for `send_if_within`, and the settings say it where it is absent.
+    `spread_seconds` after it is due. Drafts of a bot that stand in one batch under the same `thread` are its parts, in
+    that order. `media` are ids of what was uploaded for this bot. `misfire` says what becomes of it when it could not
+    leave in time; `misfire_within_seconds` is for `send_if_within`, and the settings say it where it is absent.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bot: Handle
-    text: Annotated[str, Field(min_length=1, max_length=25_000)]
+    text: Annotated[str, Field(max_length=25_000)] = ""
     due_at: AwareDatetime
     expires_at: AwareDatetime | None = None
     spread_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
@@ -55,14 +67,43 @@ class Draft(BaseModel):
     external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     reply_to_x_post_id: XPostId | None = None
     quote_x_post_id: XPostId | None = None
+    thread: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    media: Annotated[tuple[UUID, ...], Field(max_length=4)] = ()
+    poll: Poll | None = None
     reply_settings: ReplySettings | None = None
     made_with_ai: bool = False
     paid_partnership: bool = False
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        attached = [
+            name
+            for name, there in (("media", self.media), ("poll", self.poll), ("quote_x_post_id", self.quote_x_post_id))
+            if there
+        ]
+        if len(attached) > 1:
+            raise ValueError(f"{' and '.join(attached)} exclude each other")
+        if not self.text and not self.media:
+            raise ValueError("write a text, or name media to show")
+        return self
 
     @property
     def misfire_within(self) -> timedelta | None:
         """How late it may be sent; None leaves it to the settings."""
         return None if self.misfire_within_seconds is None else timedelta(seconds=self.misfire_within_seconds)
+
+
+class Change(BaseModel):
+    """What is to be different of a post that is not on its way yet; what is absent stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: Annotated[str, Field(max_length=25_000)] | None = None
+    due_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    spread_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
+    misfire: Misfire | None = None
+    misfire_within_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
 
 
 @dataclass(frozen=True)

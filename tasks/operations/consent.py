@@ -22,7 +22,7 @@ from tasks.store import base, bots, consents, credentials, x_apps
 from tasks.store.bots import BotRow
 from tasks.store.x_apps import AppRow
 
-SCOPES = ("tweet.read", "tweet.write", "users.read", "offline.access")
+SCOPES = ("tweet.read", "tweet.write", "users.read", "media.write", "offline.access")
 
 
 class ConsentError(RuntimeError):

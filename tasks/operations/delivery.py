@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -22,11 +23,13 @@ from tasks.domain.misfire import CaughtUp
 from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
+from tasks.operations import media
 from tasks.operations.credentials import Unusable, access_tokens, tokens_in_memory
 from tasks.operations.outbox import Outbox, Sent
 from tasks.operations.patience import PASSING, ticks
 from tasks.operations.posts import account_of
-from tasks.store import attempts, base, bots, posts, senders, verdicts
+from tasks.store import attempts, base, bots, posts, senders, threads, verdicts
+from tasks.store.media import NeededUpload
 from tasks.store.posts import DUE_CHANNEL, ClaimedPost
 
 log = logging.getLogger("vivesphere.debug")
@@ -259,6 +262,9 @@ class Window:
             await asyncio.sleep(self.at.places.settings.posting.beat_seconds)
 
 
+Upload = Callable[[Sequence[NeededUpload]], Awaitable[object]]
+
+
 class _Windows(dict[UUID, Window]):
     """The windows that are open in this process, by sender."""
 
@@ -269,9 +275,11 @@ async def publish(at: Connections, claim: Claim) -> Published:
 
 
 @asynccontextmanager
-async def open_window(at: Connections, seconds: float | None, flow_run_id: UUID | None = None) -> AsyncIterator[Window]:
+async def open_window(
+    at: Connections, seconds: float | None, flow_run_id: UUID | None = None, upload: Upload | None = None
+) -> AsyncIterator[Window]:
     """Register a sender and let it work; without `seconds` it serves the window of the settings and then goes on
-    until a successor beats."""
+    until a successor beats. `upload` lays media at X; given, it is how the caller wants it shown."""
     me = this_process()
     async with at.transaction() as session:
         reading = await _read_clock(session)
@@ -290,10 +298,14 @@ async def open_window(at: Connections, seconds: float | None, flow_run_id: UUID 
         windows = at.kept(_Windows, _Windows)
         windows[sender] = window
         beside = [asyncio.create_task(work) for work in (window.beat(), window.listen())]
+        ended = asyncio.Event()
+        uploading = asyncio.create_task(media.keep_uploading(at, ended, upload or partial(media.upload, at)))
         try:
             yield window
         finally:
             del windows[sender]
+            ended.set()
+            await asyncio.gather(uploading, return_exceptions=True)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -308,16 +320,19 @@ class Swept:
 
     unknown: Sequence[UUID]
     expired: Sequence[UUID]
+    broken: Sequence[UUID]
 
 
 async def sweep(at: Connections) -> Swept:
-    """Attempts past their time become unknown, posts past theirs expire; nothing is sent again."""
+    """Attempts past their time become unknown, posts past theirs expire, parts of broken threads are held."""
     posting = at.places.settings.posting
     late, grace = timedelta(seconds=posting.late_seconds), timedelta(seconds=posting.misfire_grace_seconds)
     async with at.transaction() as session:
         unknown = await attempts.sweep(session)
     async with at.transaction() as session:
-        return Swept(unknown, await posts.expire(session, late, grace))
+        expired = await posts.expire(session, late, grace)
+    async with at.transaction() as session:
+        return Swept(unknown, expired, await threads.hold_broken(session))
 
 
 async def catch_up(at: Connections) -> Sequence[CaughtUp]:
@@ -354,6 +369,8 @@ def _draft(post: ClaimedPost) -> Draft:
         due_at=post.due_at,
         reply_to_x_post_id=post.reply_to_x_post_id,
         quote_x_post_id=post.quote_x_post_id,
+        media=post.asset_ids,
+        poll=post.poll,
         made_with_ai=post.made_with_ai,
         paid_partnership=post.paid_partnership,
     )

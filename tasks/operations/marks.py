@@ -13,7 +13,7 @@ from tasks.connections import Connections
 from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.posts import NextStep, Outcome, fingerprint
 from tasks.operations.patience import PASSING, pauses
-from tasks.store import attempts, posts
+from tasks.store import attempts, media, posts
 from tasks.store.attempts import Settled
 from tasks.store.posts import ClaimedPost
 
@@ -53,7 +53,7 @@ async def _mark_once(
 ) -> dict[UUID, UUID]:
     database, posting = at.places.settings.postgres, at.places.settings.posting
     async with at.transaction() as session:
-        return dict(
+        marked = dict(
             await attempts.mark(
                 session,
                 sender,
@@ -65,6 +65,9 @@ async def _mark_once(
                 statement_timeout_ms=database.statement_timeout_ms,
             )
         )
+        if shown := {post.id: marked[post.id] for post, _ in claimed if post.x_media_ids and post.id in marked}:
+            await media.use(session, shown)
+        return marked
 
 
 async def _forget_lost(at: Connections, sender: UUID, post_ids: Sequence[UUID]) -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from blocks.x.errors import NoAnswer, NotSent, Throttled, Unauthorized, XError
-from blocks.x.wire import CreatePost, CreateReply
+from blocks.x.wire import CreateMedia, CreatePoll, CreatePost, CreateReply
 from tasks.connections import Connections
 from tasks.domain import clock
 from tasks.domain.credentials import AccessToken
@@ -280,6 +280,8 @@ class Outbox:
 def _request(post: ClaimedPost) -> CreatePost:
     return CreatePost(
         text=post.text,
+        media=CreateMedia(media_ids=list(post.x_media_ids)) if post.x_media_ids else None,
+        poll=CreatePoll.model_validate(post.poll) if post.poll else None,
         quote_tweet_id=post.quote_x_post_id,
         reply=CreateReply(in_reply_to_tweet_id=post.reply_to_x_post_id) if post.reply_to_x_post_id else None,
         reply_settings=post.reply_settings,

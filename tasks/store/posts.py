@@ -1,8 +1,9 @@
 """Posts: what is to be said, by whom, when, and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -14,8 +15,10 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    case,
     cast,
     func,
+    literal,
     select,
     text,
     tuple_,
@@ -27,8 +30,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks.domain.misfire import CaughtUp, LatePost
 from tasks.domain.personas import ActiveWindow
 from tasks.domain.posts import CANCELLABLE, Draft
-from tasks.domain.schedule import planned
-from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.domain.threads import plans
+from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, values
 from tasks.store.bots import bots
 
 # Runs listen on this channel, so that a post made seconds before it is due need not wait for a poll.
@@ -56,6 +59,8 @@ posts = Table(
     Column("spread_seconds", Integer, nullable=False, server_default="0"),
     Column("misfire", Text, nullable=False, server_default="send_if_within"),
     Column("misfire_within", Interval),
+    Column("poll", Json),
+    Column("media_count", SmallInteger, nullable=False, server_default="0"),
     Column("thread_id", Id),
     Column("thread_place", SmallInteger),
     Column("revision", Integer, nullable=False, server_default="1"),
@@ -82,6 +87,18 @@ posts = Table(
 )
 
 
+post_revisions = Table(
+    "post_revisions",
+    metadata,
+    Column("post_id", Id, ForeignKey("posts.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("replaced_by", Text, nullable=False),
+    Column("replaced_at", Instant, nullable=False, server_default=app_now),
+)
+
+
 @dataclass(frozen=True)
 class PostRow:
     """A post as an operator sees it."""
@@ -96,6 +113,10 @@ class PostRow:
     misfire: str
     misfire_within_seconds: int | None
     status: str
+    thread_id: UUID | None
+    thread_place: int | None
+    poll: dict[str, Any] | None
+    media_count: int
     reason: str | None
     attempts: int
     revision: int
@@ -121,6 +142,9 @@ class ClaimedPost:
     reply_settings: str | None
     made_with_ai: bool
     paid_partnership: bool
+    poll: dict[str, Any] | None
+    asset_ids: Sequence[UUID]
+    x_media_ids: Sequence[str]
     due_at: datetime
     planned_at: datetime
     next_at: datetime
@@ -140,6 +164,10 @@ _COLUMNS = (
     posts.c.misfire,
     cast(func.extract("epoch", posts.c.misfire_within), Integer).label("misfire_within_seconds"),
     posts.c.status,
+    posts.c.thread_id,
+    posts.c.thread_place,
+    posts.c.poll,
+    posts.c.media_count,
     posts.c.reason,
     posts.c.attempts,
     posts.c.revision,
@@ -160,22 +188,31 @@ async def new_ids(session: AsyncSession, count: int) -> Sequence[UUID]:
 
 
 async def add(
-    session: AsyncSession, drafts: Mapping[UUID, tuple[Draft, UUID]], source: str, created_by: str
+    session: AsyncSession,
+    drafts: Mapping[UUID, tuple[Draft, UUID]],
+    source: str,
+    created_by: str,
+    threads: Sequence[Sequence[UUID]] = (),
 ) -> set[UUID]:
-    """Insert drafts by id, each with its bot's id; answers the ids that went in, the others stood already."""
+    """Insert drafts by id, each with its bot's id; answers the ids that went in, the others stood already.
+
+    `threads` are the ids of drafts that are parts of threads, in their order.
+    """
     if not drafts:
         return set()
+    plan = plans({post_id: draft for post_id, (draft, _) in drafts.items()}, threads)
     rows = [
         {
             "id": post_id,
             "bot_id": bot_id,
             "status": "scheduled",
-            "planned_at": (instant := planned(draft.due_at, draft.spread_seconds, draft.expires_at, post_id)),
-            "next_at": instant,
+            "next_at": plan[post_id].planned_at,
             "source": source,
             "created_by": created_by,
             "misfire_within": draft.misfire_within,
-            **draft.model_dump(exclude={"bot", "misfire_within_seconds"}),
+            "media_count": len(draft.media),
+            **asdict(plan[post_id]),
+            **draft.model_dump(exclude={"bot", "misfire_within_seconds", "thread", "media"}),
         }
         for post_id, (draft, bot_id) in drafts.items()
     ]
@@ -261,6 +298,54 @@ async def cancel(session: AsyncSession, post_id: UUID, reason: str) -> bool:
     return found.one_or_none() is not None
 
 
+async def draft_of(session: AsyncSession, post_id: UUID) -> Draft:
+    """A post as what was written: what the gate judges when it is changed."""
+    row = (
+        await session.execute(
+            select(posts, bots.c.handle.label("bot")).join_from(posts, bots).where(posts.c.id == post_id)
+        )
+    ).one()
+    shown = await session.execute(
+        text("SELECT asset_id FROM post_media WHERE post_id = :post_id ORDER BY place"), {"post_id": post_id}
+    )
+    found = {name: value for name, value in values(row).items() if name in Draft.model_fields}
+    within = row.misfire_within
+    return Draft(
+        **found,
+        media=tuple(one.asset_id for one in shown),
+        misfire_within_seconds=None if within is None else int(within.total_seconds()),
+    )
+
+
+async def change(session: AsyncSession, post_id: UUID, by: str, **changed: Any) -> None:
+    """Change what a post says or when; its revision goes up, what it said before is kept, and a claim ends."""
+    before = select(posts.c.id, posts.c.revision, posts.c.text, posts.c.due_at, literal(by)).where(
+        posts.c.id == post_id
+    )
+    await session.execute(
+        insert(post_revisions).from_select(["post_id", "revision", "text", "due_at", "replaced_by"], before)
+    )
+    await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id)
+        .values(
+            **changed,
+            status=case((posts.c.status == "claimed", "scheduled"), else_=posts.c.status),
+            lease_until=None,
+            turn_at=None,
+            revision=posts.c.revision + 1,
+            updated_at=app_now,
+        )
+    )
+    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": DUE_CHANNEL})
+
+
+async def revisions(session: AsyncSession, post_id: UUID) -> Sequence[Mapping[str, Any]]:
+    """What a post said before it was changed, oldest first."""
+    wanted = select(*post_revisions.c).where(post_revisions.c.post_id == post_id).order_by(post_revisions.c.revision)
+    return [dict(row._mapping) for row in await session.execute(wanted)]
+
+
 # The instant is a sub-select: app_now() is volatile, and a volatile function in the condition would rule out the index.
 # What is late is not taken before its misfire policy gave it a turn. Where more is due than is taken, bots take turns:
 # the first post of each goes before the second of any. The outer conditions are looked at again under the lock.
@@ -281,6 +366,7 @@ _CLAIM_DUE = text(
             AND misfires_at(post, :late, :grace) > (SELECT app_now())
             AND bot.state = 'active'
             AND (coalesce(post.thread_place, 1) = 1 OR before.status = 'published')
+            AND media_ready(post)
             AND (NOT (SELECT EXISTS (SELECT 1 FROM stops WHERE lifted_at IS NULL)
                 OR EXISTS (SELECT 1 FROM breakers WHERE closed_at IS NULL)) OR NOT silenced(bot))
     ), chosen AS (
@@ -299,7 +385,13 @@ _CLAIM_DUE = text(
     FROM chosen WHERE posts.id = chosen.id
     RETURNING posts.id, posts.bot_id, chosen.handle, posts.text,
         coalesce(chosen.before_x_post_id, posts.reply_to_x_post_id) AS reply_to_x_post_id, posts.quote_x_post_id,
-        posts.reply_settings, posts.made_with_ai, posts.paid_partnership, posts.due_at, posts.planned_at,
+        posts.reply_settings, posts.made_with_ai, posts.paid_partnership, posts.poll, posts.due_at, posts.planned_at,
+        CASE WHEN posts.media_count > 0 THEN ARRAY(
+            SELECT asset_id FROM post_media WHERE post_id = posts.id ORDER BY place) ELSE '{}' END AS asset_ids,
+        CASE WHEN posts.media_count > 0 THEN ARRAY(
+            SELECT DISTINCT ON (place) x_media_id FROM media_uploads
+            WHERE post_id = posts.id AND ended = 'ready' AND attempt_id IS NULL ORDER BY place, id DESC
+        ) ELSE '{}' END AS x_media_ids,
         posts.next_at, posts.revision, posts.attempts, posts.lease_epoch
     """
 )

@@ -109,7 +109,7 @@ async def test_a_spreadsheet_gives_a_line_for_each_row_and_a_bad_one_stops_no_ot
     assert err[0].startswith(f"{file}:6: refused: unknown-bot: there is no bot @bot_9")
     assert err[1] == (
         f"{file}:7: invalid: at: 2030-03-31 02:30 does not exist in Europe/Vienna: clocks are put forward that day; "
-        "write 2030-03-31 01:30 or 2030-03-31 03:30; text: string should have at least 1 character"
+        "write 2030-03-31 01:30 or 2030-03-31 03:30; row: write a text, or name media to show"
     )
     assert err[2].startswith(f"{file}:8: refused: weighted-length")
     assert err[3].startswith(f"{file}:9: invalid: expires_at: '2020-01-01' is no time of a day")
@@ -180,3 +180,70 @@ async def test_filters_reach_the_api(with_bots: Terminal) -> None:
     assert [post["bot"] for post in await listed(with_bots, "--bot", "bot_1")] == ["bot_1"]
     wrong = await with_bots("posts", "list", "--status", "lost")
     assert (wrong.code, wrong.err.startswith("query.status: ")) == (2, True)
+
+
+async def test_more_than_one_text_is_a_thread_with_its_pictures_in_front(with_bots: Terminal, tmp_path: Path) -> None:
+    picture = tmp_path / "rain.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    thread = ("--text", "One", "--text", "Two", "--media", picture, "--alt", "A wet street", "--external-id", "storm")
+    dry = await with_bots("posts", "schedule", "--bot", "bot_0", *thread, "--at", SOON, "--dry-run")
+    assert (dry.code, await listed(with_bots)) == (0, [])
+    said = await with_bots("posts", "schedule", "--bot", "bot_0", *thread, "--at", SOON, "--json")
+    assert (said.code, [receipt["result"] for receipt in json.loads(said.out)]) == (0, ["scheduled"] * 2)
+    first, second = sorted(await listed(with_bots), key=lambda post: str(post["thread_place"]))
+    assert first["thread_id"] == second["thread_id"] == first["id"]
+    assert [(post["text"], post["media_count"], post["external_id"]) for post in (first, second)] == [
+        ("One", 1, "storm/1"),
+        ("Two", 0, "storm/2"),
+    ]
+    assert "shows      rain.png (image/png): A wet street" in (await with_bots("posts", "show", first["id"])).out
+    again = await with_bots("posts", "schedule", "--bot", "bot_0", *thread, "--at", SOON)
+    assert (again.code, again.out.count("unchanged")) == (0, 2)
+
+
+async def test_a_file_that_x_would_not_take_is_named_and_nothing_is_scheduled(
+    with_bots: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "words.png").write_text("hello", encoding="utf-8")
+    said = await with_bots("posts", "schedule", "--bot", "bot_0", "--media", tmp_path / "words.png", "--at", SOON)
+    assert said.code == 2
+    assert "words.png: it is none of JPEG, PNG, WebP" in said.err
+    missing = await with_bots("posts", "schedule", "--bot", "bot_0", "--media", tmp_path / "no.png", "--at", SOON)
+    assert (missing.code, "cannot be read" in missing.err) == (2, True)
+    assert await listed(with_bots) == []
+
+
+async def test_a_spreadsheet_brings_threads_pictures_and_polls(with_bots: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(200))
+    sheet = tmp_path / "week.csv"
+    sheet.write_text(
+        "bot,text,at,thread,media,alt,poll,poll_minutes,spread,if_late\n"
+        f"bot_0,One,{SOON},storm,,,,,,\n"
+        f"bot_0,Two,{SOON},storm,,,,,,\n"
+        f"bot_1,,{SOON},,a.png|b.png,First|Second,,,10m,skip\n"
+        f"bot_1,Rain?,{SOON},,,,yes|no,60,,next-window\n"
+        f"bot_1,Broken,{SOON},,c.png,,,,soon,\n",
+        encoding="utf-8",
+    )
+    said = await with_bots("posts", "schedule", "--from", sheet)
+    assert said.code == 1
+    assert f"{sheet}:6: invalid: spread: 'soon' is no length of time; write 90s, 10m, 2h or 1d" in said.err
+    assert "media: " in said.err
+    posts = {post["text"]: post for post in await listed(with_bots)}
+    assert posts["Two"]["thread_place"] == 2
+    assert (posts[""]["media_count"], posts[""]["misfire"], posts[""]["spread_seconds"]) == (2, "skip", 600)
+    assert posts["Rain?"]["poll"] == {"options": ["yes", "no"], "duration_minutes": 60}
+    assert posts["Rain?"]["misfire"] == "next_window"
+
+
+async def test_a_post_is_changed_and_a_refused_change_says_why(with_bots: Terminal) -> None:
+    said = await with_bots("posts", "schedule", "--bot", "bot_0", "--text", "Sunny", "--at", SOON, "--json")
+    post_id = json.loads(said.out)["post_id"]
+    changed = await with_bots("posts", "edit", post_id, "--text", "Rain", "--at", "2030-12-02 09:00", "--if-late", "1h")
+    assert (changed.code, "revision 2" in changed.out) == (0, True)
+    shown = await with_bots("posts", "show", post_id)
+    assert "before     revision 1" in shown.out
+    refused = await with_bots("posts", "edit", post_id, "--text", "x" * 281)
+    assert (refused.code, "unchanged: weighted-length" in refused.err) == (3, True)
+    assert (await with_bots("posts", "edit", post_id)).code == 2

@@ -18,7 +18,7 @@ from blocks.vault.errors import Missing, VaultError
 from blocks.vault.kv import Secret
 from blocks.x.client import XClient
 from config.places import Places
-from config.settings import Posting, Settings, X
+from config.settings import Media, Posting, Settings, X
 from tasks.connections import Connections
 from tasks.domain.credentials import access_path
 from tasks.operations import delivery
@@ -40,6 +40,7 @@ FAST = Posting(
     give_up_seconds=2,
     lanes=20,
 )
+FAST_MEDIA = Media(look_seconds=0.1, retry_seconds=0.3, processing_seconds=10)
 
 
 class FakeKv:
@@ -144,7 +145,7 @@ async def sender(
     async def login() -> Login:
         return Login("vivesphere_app", postgres.password)
 
-    settings = Settings(posting=FAST, x=X(base_url=x_process.url))
+    settings = Settings(posting=FAST, media=FAST_MEDIA, x=X(base_url=x_process.url))
     client = XClient(x_process.url, lanes=FAST.lanes, connect_timeout_seconds=1, deadline_seconds=1.5)
     seen = x_process.control.get("/health").json()["last_seq"]
     async with client as x:

@@ -141,3 +141,60 @@ async def test_the_same_batch_sent_twice_at_once_is_stored_once(with_bot: Front)
     results = [receipt["result"] for answer in answers for receipt in answer.json()]
     assert (results.count("scheduled"), results.count("unchanged")) == (50, 150)
     assert (await with_bot.call("GET", "/posts/counts")).json() == {"scheduled": 50}
+
+
+async def test_a_post_is_changed_at_the_revision_that_was_seen(with_bot: Front) -> None:
+    [receipt] = (await with_bot.call("POST", "/posts", json=[a_post(text="Sunny")])).json()
+    path = f"/posts/{receipt['post_id']}"
+    seen = (await with_bot.call("GET", path)).headers["ETag"]
+    changed = await with_bot.call("PATCH", path, json={"text": "Rain"}, headers={"If-Match": seen})
+    assert (changed.status_code, changed.json()["post"]["text"], changed.headers["ETag"]) == (200, "Rain", '"2"')
+    stale = await with_bot.call("PATCH", path, json={"text": "Snow"}, headers={"If-Match": seen})
+    assert (stale.status_code, stale.json()["type"]) == (412, "urn:vivesphere:problem:stale")
+    nonsense = await with_bot.call("PATCH", path, json={"text": "Snow"}, headers={"If-Match": "latest"})
+    assert nonsense.status_code == 412
+    found = (await with_bot.call("GET", path)).json()
+    assert [(one["revision"], one["text"]) for one in found["earlier"]] == [(1, "Sunny")]
+    assert [(one["revision"], one["allowed"]) for one in found["verdicts"]] == [(1, True), (2, True)]
+
+
+async def test_a_change_that_the_gate_refuses_changes_nothing(with_bot: Front) -> None:
+    [receipt] = (await with_bot.call("POST", "/posts", json=[a_post(text="Sunny")])).json()
+    path = f"/posts/{receipt['post_id']}"
+    for change, rule in (({"text": "x" * 281}, "weighted-length"), ({"text": ""}, "Value error")):
+        answer = (await with_bot.call("PATCH", path, json=change)).json()
+        assert (answer["receipt"]["result"], answer["post"]["text"]) == ("refused", "Sunny")
+        assert answer["receipt"]["reasons"][0].startswith(rule)
+    assert (await with_bot.call("GET", path)).json()["revision"] == 1
+
+
+async def test_a_change_of_the_instant_plans_anew_and_ends_a_claim(with_bot: Front, sessions: Sessions) -> None:
+    [receipt] = (await with_bot.call("POST", "/posts", json=[a_post()])).json()
+    path = f"/posts/{receipt['post_id']}"
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE posts SET status = 'claimed', lease_until = app_now()"))
+    later = (LATER + timedelta(hours=1)).isoformat()
+    answer = (await with_bot.call("PATCH", path, json={"due_at": later, "misfire": "skip"})).json()["post"]
+    assert (answer["status"], answer["due_at"], answer["planned_at"]) == (
+        "scheduled",
+        answer["planned_at"],
+        answer["due_at"],
+    )
+    assert (answer["misfire"], answer["revision"]) == ("skip", 2)
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE posts SET status = 'sending'"))
+    assert (await with_bot.call("PATCH", path, json={"text": "Too late"})).status_code == 409
+
+
+async def test_a_file_is_taken_in_once_and_shown_by_its_post(with_bot: Front) -> None:
+    png = b"\x89PNG\r\n\x1a\n" + bytes(1000)
+    asked = {"bot": "bot_0", "file_name": "rain.png", "alt_text": "A wet street"}
+    first = await with_bot.call("POST", "/media", content=png, params=asked)
+    assert (first.status_code, first.json()["media_type"], first.json()["total_bytes"]) == (201, "image/png", 1008)
+    assert (await with_bot.call("POST", "/media", content=png, params=asked)).json() == first.json()
+    draft = {**a_post(text="Rain"), "media": [first.json()["id"]]}
+    [receipt] = (await with_bot.call("POST", "/posts", json=[draft])).json()
+    assert (await with_bot.call("GET", f"/posts/{receipt['post_id']}")).json()["media"] == [first.json()]
+    refused = await with_bot.call("POST", "/media", content=b"hello", params=asked)
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:vivesphere:problem:media-refused")
+    assert (await with_bot.call("POST", "/media", content=png, params={**asked, "bot": "bot_7"})).status_code == 404

@@ -224,6 +224,7 @@ def test_a_number_says_its_unit_or_counts_things(key: str) -> None:
         "pool_size",
         "readers",
         "refreshers",
+        "uploaders",
         "hashing_slots",
         "batch",
         "held",

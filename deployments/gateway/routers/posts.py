@@ -5,15 +5,17 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Header, Query, Response
 from pydantic import BaseModel, ConfigDict
 
 from deployments.gateway import paging
+from deployments.gateway.problems import ProblemError
+from deployments.gateway.routers.media import MediaView
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.misfire import Misfire
-from tasks.domain.posts import Draft, Status
+from tasks.domain.posts import Change, Draft, Poll, Status
 from tasks.domain.roles import Actor
-from tasks.operations import posts
+from tasks.operations import posts, threads
 from tasks.operations.posts import Source
 
 router = APIRouter(prefix="/posts", tags=["posts"])
@@ -37,6 +39,10 @@ class PostView(BaseModel):
     misfire: Misfire
     misfire_within_seconds: int | None
     status: Status
+    thread_id: UUID | None
+    thread_place: int | None
+    poll: Poll | None
+    media_count: int
     reason: str | None
     attempts: int
     revision: int
@@ -72,9 +78,21 @@ class AttemptView(BaseModel):
     x_post_id: str | None
 
 
-class HistoryView(PostView):
-    """A post with every verdict and every attempt."""
+class RevisionView(BaseModel):
+    """What a post said before it was changed."""
 
+    revision: int
+    text: str
+    due_at: datetime
+    replaced_by: str
+    replaced_at: datetime
+
+
+class HistoryView(PostView):
+    """A post with what it shows and said before, every verdict and every attempt."""
+
+    media: list[MediaView]
+    earlier: list[RevisionView]
     verdicts: list[VerdictView]
     tries: list[AttemptView]
 
@@ -94,6 +112,22 @@ class ReceiptView(BaseModel):
     result: Literal["scheduled", "unchanged", "conflict", "refused"]
     post_id: UUID | None
     reasons: list[str]
+
+
+class EditedView(BaseModel):
+    """The post as it stands, and whether the gate let the change pass."""
+
+    post: PostView
+    receipt: ReceiptView
+
+
+class ResumedView(BaseModel):
+    """Ids of the parts that go on, in their order, and of those that left the thread."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    going_on: list[UUID]
+    left_out: list[UUID]
 
 
 @router.get("")
@@ -122,12 +156,17 @@ async def counts(caller: Annotated[Actor, needs("posts.read")], at: Opened) -> M
 
 
 @router.get("/{post_id}")
-async def show(post_id: UUID, caller: Annotated[Actor, needs("posts.read")], at: Opened) -> HistoryView:
-    """One post with every verdict and every attempt."""
+async def show(
+    post_id: UUID, caller: Annotated[Actor, needs("posts.read")], at: Opened, response: Response
+) -> HistoryView:
+    """One post with what it shows and said, every verdict and every attempt; its ETag is its revision."""
     found = await posts.history(at, post_id)
+    response.headers["ETag"] = f'"{found.post.revision}"'
     return HistoryView(
         **PostView.model_validate(found.post).model_dump(),
         verdicts=[VerdictView.model_validate(verdict) for verdict in found.verdicts],
+        earlier=[RevisionView.model_validate(one) for one in found.revisions],
+        media=[MediaView.model_validate(one) for one in found.media],
         tries=[AttemptView.model_validate(attempt) for attempt in found.attempts],
     )
 
@@ -148,7 +187,44 @@ async def schedule(
     return [ReceiptView.model_validate(receipt) for receipt in receipts]
 
 
+@router.patch(
+    "/{post_id}",
+    responses={
+        409: {"description": "The post is on its way or out."},
+        412: {"description": "It was changed meanwhile."},
+    },
+)
+async def edit(
+    post_id: UUID,
+    change: Change,
+    caller: Annotated[Actor, needs("posts.schedule")],
+    at: Opened,
+    response: Response,
+    if_match: Annotated[str | None, Header(description="The revision that is to be changed.")] = None,
+) -> EditedView:
+    """Change a post that is not on its way yet; what the gate refuses leaves it as it was."""
+    post, receipt = await posts.edit(at, post_id, change, caller, _revision(if_match))
+    response.headers["ETag"] = f'"{post.revision}"'
+    return EditedView(post=PostView.model_validate(post), receipt=ReceiptView.model_validate(receipt))
+
+
+@router.post("/{post_id}/resume-thread", responses={409: {"description": "The thread cannot go on."}})
+async def resume_thread(post_id: UUID, caller: Annotated[Actor, needs("posts.schedule")], at: Opened) -> ResumedView:
+    """Let the rest of a broken thread follow its last part that is out."""
+    return ResumedView.model_validate(await threads.resume(at, post_id, caller))
+
+
 @router.post("/{post_id}/cancel", responses={409: {"description": "The post is on its way or out."}})
 async def cancel(post_id: UUID, caller: Annotated[Actor, needs("posts.cancel")], at: Opened) -> PostView:
     """Cancel a post that is not on its way yet."""
     return PostView.model_validate(await posts.cancel(at, post_id, caller))
+
+
+def _revision(if_match: str | None) -> int | None:
+    """The revision that an If-Match names; raises 412 for what can be no revision of ours."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    bare = if_match.strip().removeprefix("W/").strip('"')
+    if not (bare.isascii() and bare.isdigit() and len(bare) < 10):
+        raise ProblemError(412, "stale", "If-Match is no revision of a post; its ETag is")
+    return int(bare)

@@ -8,5 +8,7 @@ ID = "weighted-length"
 
 def judge(case: Case) -> Finding | None:
     """Refuses a text that X counts as too long or does not take at all."""
+    if case.draft.media and not case.draft.text:
+        return None
     objection = why_refused(case.draft.text)
     return Finding(ID, "refuse", objection) if objection else None
