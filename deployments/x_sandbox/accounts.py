@@ -99,6 +99,10 @@ class XApps:
         """The app's half of an OAuth 1.0a signing key, made like the client secret."""
         return self._derived(f"consumer secret {app.client_id}")
 
+    def bearer(self, app: XApp) -> str:
+        """The token with which the app reads for nobody; X gives the same one each time it is asked."""
+        return self._derived(f"bearer {app.client_id}")
+
     def token_secret(self, token: str) -> str:
         """A token's half of an OAuth 1.0a signing key, made like the client secret."""
         return self._derived(f"token secret {token}")

@@ -119,6 +119,12 @@ def unsupported_authentication(way: str, ways: list[str]) -> Answer:
     )
 
 
+def coded_error(status: int, code: int, message: str, **more: str) -> Answer:
+    """The shape of a refusal in X's older versions."""
+    content = {"errors": [{"code": code, "message": message, **more}]}
+    return Answer(status, json.dumps(content, separators=(",", ":")).encode(), problem=message)
+
+
 def unauthorized() -> Answer:
     """X's answer to a token that it does not take."""
     return problem(401, "Unauthorized")
@@ -172,9 +178,7 @@ PROBLEMS = {
         "author of the post you are replying to.",
     ),
     "too-many-requests": too_many_requests(),
-    "too-many-requests-code-88": Answer(
-        429, b'{"errors":[{"code":88,"message":"Rate limit exceeded"}]}', problem="Rate limit exceeded"
-    ),
+    "too-many-requests-code-88": coded_error(429, 88, "Rate limit exceeded"),
     "usage-capped": problem(
         429,
         "UsageCapExceeded",

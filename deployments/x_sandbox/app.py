@@ -37,7 +37,8 @@ from deployments.x_sandbox.oauth1 import signer
 from deployments.x_sandbox.state import Sandbox
 from deployments.x_sandbox.tokens import Access
 
-VERSIONS = ("/2/", "/1.1/")
+VERSIONS = ("/2/", "/1.1/", "/oauth2/")
+"""How a path of X's API begins; OAuth's oldest endpoint has no number."""
 HOLE = re.compile(r"\{\w+\}")
 """The part of an endpoint's path that differs from request to request."""
 NOT_FOUND = Answer(404, b"", problem="Not Found")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from deployments.x_sandbox.accounts import Account, XApp
-from deployments.x_sandbox.answers import PROBLEMS, Answer, oauth_error, ok
+from deployments.x_sandbox.answers import PROBLEMS, Answer, coded_error, oauth_error, ok
 from deployments.x_sandbox.call import Call, Endpoint
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.state import Sandbox
@@ -25,6 +25,8 @@ TOKEN_BYTES = 48
 BEARER = "bearer"
 BAD_CODE = oauth_error(400, "invalid_request", "Value passed for the authorization code was invalid.")
 BAD_REFRESH = PROBLEMS["invalid-refresh-token"]
+NOT_VERIFIED = coded_error(403, 99, "Unable to verify your credentials", label="authenticity_token_error")
+NO_GRANT = coded_error(403, 170, "Missing required parameter: grant_type", label="forbidden_missing_parameter")
 BAD_CLIENT = oauth_error(401, "unauthorized_client", "Missing valid authorization header")
 
 
@@ -42,6 +44,20 @@ def token(sandbox: Sandbox, call: Call) -> Answer:
         return _app_only(sandbox, call, app)
     wrong = oauth_error(400, "unsupported_grant_type", "Value passed for the grant type was invalid.")
     return _refused(sandbox, call, str(form.get("grant_type")), wrong)
+
+
+def app_token(sandbox: Sandbox, call: Call) -> Answer:
+    """The one token with which an app reads for nobody, for the names that OAuth 1.0a knows the app by."""
+    consumer_key, secret = _basic(call)
+    app = sandbox.apps.of_consumer(consumer_key)
+    if app is None or not hmac.compare_digest(sandbox.apps.consumer_secret(app).encode(), secret.encode()):
+        return _refused(sandbox, call, "client_credentials", NOT_VERIFIED)
+    if _form(call).get("grant_type") != "client_credentials":
+        return _refused(sandbox, call, "client_credentials", NO_GRANT)
+    access = sandbox.apps.bearer(app)
+    if sandbox.tokens.access(access, sandbox.clock.now()) is None:
+        _write_app_only(sandbox, call, app, access)
+    return ok({"token_type": BEARER, "access_token": access})
 
 
 def revoke(sandbox: Sandbox, call: Call) -> Answer:
@@ -94,9 +110,13 @@ def _app_only(sandbox: Sandbox, call: Call, app: XApp) -> Answer:
     if not app.confidential:
         return _refused(sandbox, call, "client_credentials", BAD_CLIENT)
     access = secrets.token_urlsafe(TOKEN_BYTES)
+    _write_app_only(sandbox, call, app, access)
+    return ok({"token_type": BEARER, "access_token": access})
+
+
+def _write_app_only(sandbox: Sandbox, call: Call, app: XApp, access: str) -> None:
     family = Family(secrets.token_hex(8), None, app.client_id, [])
     _write(sandbox, call, "client_credentials", "granted", family, access_sha256=sha256(access), scopes=[])
-    return ok({"token_type": BEARER, "access_token": access})
 
 
 def _exchange(sandbox: Sandbox, call: Call, app: XApp, form: dict[str, str]) -> Answer:
@@ -141,16 +161,21 @@ def _verifies(code: Code, verifier: str) -> bool:
 
 def _client(sandbox: Sandbox, call: Call, form: dict[str, str]) -> XApp | None:
     """The app that calls: proven by Basic authentication, or named in the form if it is a public one."""
-    scheme, _, value = call.authorization.partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            client_id, _, secret = base64.b64decode(value).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        client_id, secret = unquote(client_id), unquote(secret)
+    if call.authorization[:6].lower() == "basic ":
+        client_id, secret = _basic(call)
         return sandbox.apps.by_client_id[client_id] if sandbox.apps.proves(client_id, secret) else None
     app = sandbox.apps.by_client_id.get(form.get("client_id", ""))
     return app if app and not app.confidential else None
+
+
+def _basic(call: Call) -> tuple[str, str]:
+    """Name and secret of Basic authentication; empty where there is none."""
+    scheme, _, value = call.authorization.partition(" ")
+    try:
+        name, _, secret = base64.b64decode(value if scheme.lower() == "basic" else "").decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return unquote(name), unquote(secret)
 
 
 def _form(call: Call) -> dict[str, str]:
@@ -188,6 +213,7 @@ def _write(sandbox: Sandbox, call: Call | None, grant: str, result: str, family:
 
 
 ENDPOINTS = [
+    Endpoint("POST /oauth2/token", app_token),
     Endpoint("POST /2/oauth2/token", token, whose=_whose),
     Endpoint("POST /2/oauth2/revoke", revoke, whose=_whose),
 ]

@@ -45,6 +45,7 @@ EndpointName = Literal[
     "POST /1.1/media/upload.json",
     "GET /1.1/media/upload.json",
     "POST /1.1/media/metadata/create.json",
+    "POST /oauth2/token",
     "POST /2/oauth2/token",
     "POST /2/oauth2/revoke",
 ]

@@ -141,6 +141,23 @@ def test_json_that_names_no_grant_is_refused(sandbox: XSandboxProcess, body: byt
     assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
 
 
+def test_consumer_key_and_secret_bring_the_one_token_of_an_app(sandbox: XSandboxProcess) -> None:
+    client, given = Client(sandbox), sandbox.oauth1_token("alice", app="weather")
+
+    def ask(secret: str, **form: str) -> httpx.Response:
+        return client.http.post("/oauth2/token", data=form, auth=(given["consumer_key"], secret))
+
+    first, second = (ask(given["consumer_secret"], grant_type="client_credentials").json() for _ in range(2))
+    assert first == second == {"token_type": "bearer", "access_token": first["access_token"]}
+    headers = {"Authorization": f"Bearer {first['access_token']}"}
+    assert client.http.get("/2/users/by?usernames=alice", headers=headers).json()["data"][0]["username"] == "alice"
+    assert client.http.get("/2/users/me", headers=headers).status_code == 403
+    stranger, nothing = ask("guess", grant_type="client_credentials"), ask(given["consumer_secret"])
+    assert (stranger.status_code, stranger.json()["errors"][0]["code"]) == (403, 99)
+    assert (nothing.status_code, nothing.json()["errors"][0]["code"]) == (403, 170)
+    assert [entry["result"] for entry in sandbox.ledger("token")][1:] == ["granted", "refused", "refused"]
+
+
 def test_a_code_works_once(sandbox: XSandboxProcess) -> None:
     client = Client(sandbox)
     code = client.decide()["code"]

@@ -31,6 +31,7 @@ IN_DOCUMENT = [
 ]
 OPERATIONS = [name for name in IN_DOCUMENT if name in get_args(EndpointName)]
 ELSEWHERE = {
+    "POST /oauth2/token",
     "POST /2/oauth2/token",
     "POST /2/oauth2/revoke",
     "POST /1.1/media/upload.json",
