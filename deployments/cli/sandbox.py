@@ -1,6 +1,7 @@
 """`vivesphere sandbox`: an X to rehearse on, alone in the foreground or that of the running stack."""
 
 import socket
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,10 @@ from config import loading
 from config.places import Places
 from config.settings import LOOPBACK
 from deployments.cli import output, sandbox_faults, sandbox_people
-from deployments.cli.failures import CommandError
+from deployments.cli.failures import USAGE, CommandError
 from deployments.cli.output import Json
 from deployments.cli.sandbox_client import ADDRESS_FILE, TOKEN_FILE, control
+from deployments.local import databases
 
 PORT = 8400
 LEDGER_COLUMNS = (
@@ -89,13 +91,17 @@ def clock(
     wall: Annotated[bool, typer.Option("--wall", help="Bring it back to the wall clock first.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the sandbox's clock, or set it and its speed."""
+    """Show the sandbox's clock, or set it and its speed; that of the stack takes the stack's own time along."""
     change = {"now": now, "forward_seconds": forward, "speed": speed}
+    if speed == 0 and context.obj is None:
+        raise CommandError("the stack's time cannot stand still: choose a speed above 0", USAGE)
     with control(context.obj) as sandbox:
         if wall:
             sandbox.delete("/clock")
         given = {name: value for name, value in change.items() if value is not None}
         shown = sandbox.post("/clock", given) if given else sandbox.get("/clock")
+    if wall or given:
+        _take_along(context.obj, shown)
     if as_json:
         output.as_json(shown)
         return
@@ -168,7 +174,17 @@ def reset(
         if not yes:
             typer.confirm(f"Let the sandbox at {sandbox.address} forget {what}?", abort=True)
         sandbox.post("/reset", {"keep_accounts": keep_accounts})
+        shown = sandbox.get("/clock")
+    _take_along(context.obj, shown)
     output.say(f"forgotten: {what}; the ledger itself keeps its lines")
+
+
+def _take_along(folder: Path | None, clock: dict[str, Any]) -> None:
+    """Tokens, leases and due posts go by the database's clock: it says what the sandbox's says."""
+    if folder is None:
+        places = Places(loading.settings())
+        wall, now = (datetime.fromisoformat(clock[name]) for name in ("wall", "now"))
+        databases.set_clock(places, databases.passwords(places), wall=wall, now=now, speed=clock["speed"])
 
 
 def _free(host: str, port: int) -> None:

@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from config.places import Places
 from deployments.local import layout, postgres, vault_provisioning
@@ -17,6 +18,8 @@ from tasks.store import migrate as schema
 OWNER, APP, READER, SEALER = "vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_sealer"
 PREFECT = "prefect"
 ROLES = (OWNER, APP, READER, SEALER, PREFECT)
+# As the table's own check says.
+SPEED_MOST = 100_000
 
 Password = Callable[[str], str]
 
@@ -54,9 +57,25 @@ def passwords(places: Places) -> Password:
 
 
 def migrate(places: Places, password: Password) -> None:
-    """Bring our schema to head, as its owner."""
+    """Bring our schema to head, as its owner; on the real X no hour that was played on the sandbox goes on."""
     with owner_engine(places, password).connect() as connection:
         schema.upgrade(connection)
+        if not places.x_is_sandbox:
+            connection.execute(text("UPDATE app_clock SET app_anchor = real_anchor, rate = 1"))
+            connection.commit()
+
+
+def set_clock(places: Places, password: Password, *, wall: datetime, now: datetime, speed: float) -> None:
+    """From when this machine's clock shows `wall` on, app_now() says `now`, and time runs so many times as fast."""
+    if not places.x_is_sandbox:
+        raise DatabaseRefusedError("the clock is played on the X sandbox alone, and x.base_url names another X")
+    if not 0 < speed <= SPEED_MOST:
+        raise DatabaseRefusedError(f"the stack's time runs up to {SPEED_MOST} times as fast, and never stands still")
+    with owner_engine(places, password).begin() as connection:
+        connection.execute(
+            text("UPDATE app_clock SET real_anchor = :wall, app_anchor = :now, rate = :speed"),
+            {"wall": wall, "now": now, "speed": speed},
+        )
 
 
 def owner_engine(places: Places, password: Password) -> Engine:

@@ -146,7 +146,7 @@ def after_attempt(outcome: Outcome, attempts: int, attempts_max: int, now: datet
         case "refused":
             return NextStep("refused", outcome.said)
         case "unauthorized":
-            return NextStep("scheduled", "the bot needs to sign in again", now + retry)
+            return NextStep("scheduled", "X refused the bot's token", now + retry)
     if attempts >= attempts_max:
         return NextStep("refused", f"{outcome.said}; given up after {attempts} attempts")
     return NextStep("scheduled", outcome.said, max(outcome.retry_at or now, now + retry))

@@ -24,7 +24,7 @@ from tasks.domain.turns import Turns
 from tasks.operations import marks
 from tasks.operations.credentials import AccessTokens
 from tasks.operations.patience import PASSING, pauses, ticks
-from tasks.store import attempts, bots
+from tasks.store import attempts, bots, credentials
 from tasks.store.attempts import Settled
 from tasks.store.posts import ClaimedPost
 
@@ -256,13 +256,18 @@ class Outbox:
                     waiting.result.set_result(_sent(settled, waiting.post))
 
     async def _settle(self, batch: Sequence[tuple[Settled, _Waiting]]) -> None:
-        signed_out = [waiting.post.bot_id for settled, waiting in batch if settled.outcome.ended == "unauthorized"]
+        refused = {
+            waiting.post.bot_id: waiting.token.expires_at
+            for settled, waiting in batch
+            if settled.outcome.ended == "unauthorized"
+        }
         for pause in pauses(endless=True):
             try:
                 async with self._at.transaction() as session:
                     await attempts.settle(session, [settled for settled, _ in batch])
-                    if signed_out:
-                        await bots.lose_login(session, signed_out)
+                    if refused:
+                        # A refresh may have ended the older token: then the newer one is read at the next claim.
+                        await bots.lose_login(session, await credentials.newest(session, refused))
                 return
             except IntegrityError as error:
                 # X gave a number that another post has: that one stays open, and the sweeper calls it unknown.

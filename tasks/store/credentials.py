@@ -1,6 +1,6 @@
 """The inventory of what lies in the vault: where, which version, until when; never the secret."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -139,3 +139,14 @@ async def expiring(session: AsyncSession, within: timedelta) -> Sequence[TokenRo
         .order_by(credentials.c.expires_at)
     )
     return [TokenRow(**values(row)) for row in found]
+
+
+async def newest(session: AsyncSession, ends: Mapping[UUID, datetime]) -> list[UUID]:
+    """Those of these bots for whom no access token is noted that ends later than the given instant."""
+    noted = await session.execute(
+        select(credentials.c.bot_id, credentials.c.expires_at).where(
+            credentials.c.kind == "x_user_access", credentials.c.bot_id.in_(ends)
+        )
+    )
+    later = {row.bot_id for row in noted if row.expires_at > ends[row.bot_id]}
+    return [bot_id for bot_id in ends if bot_id not in later]

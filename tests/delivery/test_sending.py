@@ -116,6 +116,21 @@ async def test_a_refused_token_asks_for_a_sign_in_and_the_post_waits(sender: Sen
     assert await sender.run(0.3) == []
 
 
+async def test_a_token_that_was_refreshed_meanwhile_is_no_lost_login(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    await sender.sql(
+        "INSERT INTO credentials (kind, bot_id, vault_path, version, issued_at, expires_at)"
+        " VALUES ('x_user_access', :bot, 'bots/one/access', 2, app_now(), app_now() + interval '3 hours')",
+        bot=bot,
+    )
+    sender.x.fault("problem", problem="unauthorized", endpoint="POST /2/tweets", count=1)
+    await sender.run(1)
+    async with sender.at.transaction() as session:
+        state = (await session.execute(text("SELECT state FROM bots"))).scalar_one()
+    assert ((await sender.post(post)).status, state) == ("published", "active")
+
+
 async def test_with_the_vault_away_posts_wait_and_go_out_when_it_is_back(sender: Sender) -> None:
     [bot] = await sender.with_bots(1)
     [post] = await sender.schedule(bot)

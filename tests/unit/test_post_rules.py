@@ -23,7 +23,7 @@ def step(outcome: Outcome, attempts: int = 1) -> NextStep:
         (Outcome("accepted", x_post_id="1"), NextStep("published")),
         (Outcome("unknown", problem="deadline"), NextStep("unknown", "deadline")),
         (Outcome("refused", problem="duplicate", detail="No."), NextStep("refused", "duplicate: No.")),
-        (Outcome("unauthorized"), NextStep("scheduled", "the bot needs to sign in again", NOON + RETRY)),
+        (Outcome("unauthorized"), NextStep("scheduled", "X refused the bot's token", NOON + RETRY)),
         (Outcome("not_sent", problem="latch"), NextStep("scheduled", "latch", NOON + RETRY)),
         (
             Outcome("throttled", problem="429", retry_at=NOON + timedelta(minutes=9)),
