@@ -34,6 +34,8 @@ from deployments.x_sandbox.uploads import (
 )
 
 NOTHING = b""
+CATEGORIES = {name.replace("_", ""): name for name in ("tweet_image", "tweet_gif", "tweet_video", "amplify_video")}
+"""This version takes tweet_image, TWEET_IMAGE and TweetImage for the same."""
 
 
 class Description(Body):
@@ -121,13 +123,13 @@ def _given(call: Call) -> dict[str, bytes]:
 
 def _beginning(given: dict[str, bytes], media_type: str, total_bytes: int) -> Beginning:
     owners = given.get("additional_owners", b"").decode()
-    category = given.get("media_category", b"").decode().lower() or None
+    category = given.get("media_category", b"").decode()
     try:
         return Beginning.model_validate(
             {
                 "media_type": media_type,
                 "total_bytes": total_bytes,
-                "media_category": category,
+                "media_category": CATEGORIES.get(category.lower().replace("_", ""), category) or None,
                 "additional_owners": owners.split(",") if owners else [],
             }
         )

@@ -89,7 +89,7 @@ def test_bad_input_is_refused_with_a_reason(sandbox: XSandboxProcess, path: str,
 def test_every_endpoint_that_can_be_named_is_there(sandbox: XSandboxProcess, name: str) -> None:
     method, path = name.split()
     answer = httpx.request(method, sandbox.url + re.sub(r"\{\w+\}", "1", path), trust_env=False)
-    assert answer.status_code == 401
+    assert answer.status_code == (403 if path == "/oauth2/token" else 401)  # X's oldest endpoint says it that way
 
 
 def test_every_endpoint_is_described() -> None:

@@ -1,4 +1,4 @@
-"""twitter-api-v2, which others wrote for Node, works on the sandbox: consent, tokens, posts and media."""
+"""twitter-api-v2, which others wrote for Node, works on the sandbox: every way in, posts and media."""
 
 import json
 import shutil
@@ -53,6 +53,9 @@ def told(node: Path, sandbox: XSandboxProcess) -> dict[str, Any]:
     app = sandbox.app()
     given = {"url": sandbox.url, "redirectUri": REDIRECT_URI}
     given |= {"clientId": app["client_id"], "clientSecret": app["client_secret"]}
+    signing = sandbox.oauth1_token("alice")
+    given |= {"appKey": signing["consumer_key"], "appSecret": signing["consumer_secret"]}
+    given |= {"accessToken": signing["access_token"], "accessSecret": signing["access_token_secret"]}
     run = subprocess.run(
         ["node", "consent_post_delete.mjs", json.dumps(given)],
         cwd=node,
@@ -68,11 +71,13 @@ def test_a_consent_becomes_tokens_and_a_refresh_new_ones(told: dict[str, Any], s
     assert (told["me"], told["expiresIn"]) == ("alice", 7200)
     steps = [(entry["grant"], entry["result"]) for entry in sandbox.ledger("token")]
     assert steps == [
+        ("oauth1", "granted"),
         ("authorization_code", "granted"),
         ("refresh_token", "granted"),
         ("refresh_token", "family_killed"),
         ("authorization_code", "granted"),
         ("revoke", "access_revoked"),
+        ("client_credentials", "granted"),
     ]
 
 
@@ -93,6 +98,10 @@ def test_the_timeline_comes_in_pages_with_what_was_asked_for(told: dict[str, Any
     assert told["timeline"] == ["Quoted", "Which?", "With a film", "With a picture", *reversed(told["thread"])]
     assert sorted(told["media"], key=str) == [["photo", "Rain"], ["video", None]]
     assert told["limit"] == 900
+
+
+def test_the_older_ways_in_work_too(told: dict[str, Any]) -> None:
+    assert told["seen"] == ["Signed", "Snow"]
 
 
 def test_refusals_are_understood(told: dict[str, Any]) -> None:

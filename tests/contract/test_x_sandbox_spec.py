@@ -41,6 +41,9 @@ ELSEWHERE = {
 """X describes these in its documentation alone."""
 
 FOR_APPS_ALONE = {"/2/usage/tweets"}
+DOCUMENTED_STATUSES = frozenset({200, 201, 400, 401, 402, 403, 404, 429})
+"""Of https://docs.x.com/x-api/fundamentals/response-codes-and-errors; the OpenAPI document says `default`."""
+
 NOT_OF_VERSION_2 = {"too-many-requests-code-88", "not-found-empty", "invalid-refresh-token"}
 """Refusals by other parts of X: an older version of its API, the network in front of it, OAuth."""
 
@@ -174,6 +177,7 @@ def ask(world: World, case: Case, checks: list[CheckFunction]) -> int:
     token = world.app_token if case.operation.path in FOR_APPS_ALONE else world.alice.token
     answer = case.call(base_url=world.sandbox.url, headers={"Authorization": f"Bearer {token}"})
     case.validate_response(answer, checks=checks)
+    assert answer.status_code in DOCUMENTED_STATUSES
     return answer.status_code
 
 

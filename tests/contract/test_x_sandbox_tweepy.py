@@ -177,7 +177,8 @@ def test_tweepy_is_told_what_is_wrong_with_an_upload(sandbox: XSandboxProcess, t
 @pytest.mark.parametrize(
     ("method", "given", "status"),
     [
-        ("POST", {"data": {"media_data": base64.b64encode(PICTURE).decode()}}, 200),
+        ("POST", {"data": {"media_data": base64.b64encode(PICTURE).decode(), "media_category": "TWEET_IMAGE"}}, 200),
+        ("POST", {"data": {"media_data": base64.b64encode(PICTURE).decode(), "media_category": "cat"}}, 400),
         ("POST", {"data": {"command": "INIT", "total_bytes": "10", "media_type": "image/png"}}, 202),
         ("POST", {"params": {"command": "INIT", "total_bytes": "10", "media_type": "image/png"}}, 202),
         ("POST", {"data": {"command": "INIT", "total_bytes": "ten", "media_type": "image/png"}}, 400),

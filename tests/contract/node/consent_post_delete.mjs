@@ -6,7 +6,7 @@ import { Agent } from 'node:https';
 import { connect } from 'node:net';
 import { TwitterApi } from 'twitter-api-v2';
 
-const { url, clientId, clientSecret, redirectUri } = JSON.parse(process.argv[2]);
+const { url, clientId, clientSecret, redirectUri, appKey, appSecret, accessToken, accessSecret } = JSON.parse(process.argv[2]);
 const sandbox = new URL(url);
 
 // The client speaks HTTP over whatever connection its agent makes.
@@ -87,6 +87,17 @@ const again = await app.loginWithOAuth2({
 await app.revokeOAuth2Token(again.accessToken);
 const afterRevoke = await refusal(() => again.client.v2.me());
 
+// The older ways in: OAuth 1.0a with version 1.1 of the media endpoints, and an app that reads for nobody.
+const signed = new TwitterApi({ appKey, appSecret, accessToken, accessSecret }, settings);
+const media = await signed.v1.uploadMedia(PICTURE, { mimeType: 'image/png', chunkLength: 1000 });
+await signed.v1.createMediaMetadata(media, { alt_text: { text: 'Snow' } });
+const old = await signed.v2.tweet('Signed', { media: { media_ids: [media] } });
+const reader = await new TwitterApi({ appKey, appSecret }, settings).appLogin();
+const seen = await reader.v2.singleTweet(old.data.id, {
+  expansions: ['attachments.media_keys'],
+  'media.fields': ['alt_text'],
+});
+
 console.log(
   JSON.stringify({
     me: me.data.username,
@@ -97,6 +108,7 @@ console.log(
     timeline: timeline.tweets.map((post) => post.text),
     media: timeline.includes.media.map((media) => [media.type, media.alt_text ?? null]),
     limit: timeline.rateLimit.limit,
+    seen: [seen.data.text, seen.includes.media[0].alt_text],
     refusals: { duplicate, replay, afterReplay, afterRevoke },
   }),
 );
