@@ -16,12 +16,16 @@ def form_parts(call: Call) -> dict[str, bytes]:
     parts: dict[str, bytes] = {}
 
     def keep_field(part: Any) -> None:
-        parts[part.field_name.decode()] = part.value or b""
+        parts[_name(part)] = part.value or b""
 
     def keep_file(part: Any) -> None:
         part.file_object.seek(0)
-        parts[part.field_name.decode()] = part.file_object.read()
+        parts[_name(part)] = part.file_object.read()
 
     headers = {"Content-Type": call.content_type.encode("latin-1"), "Content-Length": b"%d" % len(call.body)}
     parse_form(headers, io.BytesIO(call.body), keep_field, keep_file)
     return parts
+
+
+def _name(part: Any) -> str:
+    return str((part.field_name or b"").decode())

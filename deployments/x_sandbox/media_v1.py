@@ -59,8 +59,10 @@ def upload(sandbox: Sandbox, call: Call) -> Answer:
         return _error(call, refused.answer.status, refused.answer.problem or "")
     except KeyError as missing:
         return _error(call, 400, f"{missing} is missing or unknown.")
-    except (Wrong, ValueError, FormParserError) as wrong:
-        return _error(call, 400, str(wrong) or "The form cannot be read.")
+    except Wrong as wrong:
+        return _error(call, 400, str(wrong))
+    except (ValueError, FormParserError):
+        return _error(call, 400, "The form cannot be read.")
 
 
 def status(sandbox: Sandbox, call: Call) -> Answer:
@@ -87,7 +89,7 @@ def metadata(sandbox: Sandbox, call: Call) -> Answer:
 
 
 def _whole(sandbox: Sandbox, call: Call, given: dict[str, bytes]) -> Answer:
-    content = base64.b64decode(given["media_data"], validate=True) if "media_data" in given else given["media"]
+    content = _content(given)
     kinds = [kind for kind, (at, start) in BEGINNINGS.items() if content[at : at + len(start)] == start]
     if not kinds or not kinds[0].startswith("image/"):
         raise Wrong("media type unrecognized.")
@@ -104,8 +106,8 @@ def _init(sandbox: Sandbox, call: Call, given: dict[str, bytes]) -> Answer:
 
 
 def _append(sandbox: Sandbox, call: Call, given: dict[str, bytes]) -> Answer:
-    piece = base64.b64decode(given["media_data"], validate=True) if "media_data" in given else given["media"]
-    add(sandbox, call, own(sandbox, call, given["media_id"].decode()), int(given["segment_index"]), piece)
+    media = own(sandbox, call, given["media_id"].decode())
+    add(sandbox, call, media, int(given["segment_index"]), _content(given))
     return Answer(204, NOTHING)
 
 
@@ -119,6 +121,10 @@ def _given(call: Call) -> dict[str, bytes]:
     """The parameters, wherever they stand."""
     query = parse_qsl(call.query.decode("latin-1"), keep_blank_values=True)
     return {**{name: value.encode() for name, value in query}, **(form_parts(call) if call.body else {})}
+
+
+def _content(given: dict[str, bytes]) -> bytes:
+    return base64.b64decode(given["media_data"], validate=True) if "media_data" in given else given["media"]
 
 
 def _beginning(given: dict[str, bytes], media_type: str, total_bytes: int) -> Beginning:

@@ -181,6 +181,10 @@ def ask(world: World, case: Case, checks: list[CheckFunction]) -> int:
     return answer.status_code
 
 
+def test_the_extract_is_what_the_script_cuts() -> None:
+    assert x_spec.cut(x_spec.load()) == x_spec.load()
+
+
 def test_every_endpoint_is_measured_by_the_document() -> None:
     assert set(get_args(EndpointName)) - ELSEWHERE == set(IN_DOCUMENT), "name its path in tests/contract/x_spec.py"
 

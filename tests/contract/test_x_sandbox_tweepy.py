@@ -19,6 +19,7 @@ from tests.x_sandbox_process import XSandboxProcess
 CALLBACK = "https://127.0.0.1/callback"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(500)
 FILM = bytes(4) + b"ftypmp42" + bytes(500)
+NAMELESS = b"--b\r\nContent-Disposition: form-data\r\n\r\nwhat?\r\n--b--\r\n"
 
 
 class ToSandbox(HTTPAdapter):
@@ -185,6 +186,8 @@ def test_tweepy_is_told_what_is_wrong_with_an_upload(sandbox: XSandboxProcess, t
         ("POST", {"data": {"command": "SING"}}, 400),
         ("POST", {"data": {"media_data": "?"}}, 400),
         ("POST", {"data": b"what?", "headers": {"content-type": "text/plain"}}, 400),
+        ("POST", {"data": NAMELESS, "headers": {"content-type": "multipart/form-data; boundary=b"}}, 400),
+        ("POST", {"data": b"", "headers": {"content-type": "multipart/form-data"}}, 400),
         ("GET", {"params": {"media_id": "5"}}, 400),
     ],
 )
