@@ -11,11 +11,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import lanes, posting, sandbox
+from tests.bench import lanes, lateness, posting, sandbox
 from tests.bench.figure import Figure
 
 BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
     "lanes_tls": lanes.lanes_tls,
+    "lateness_p99_ms": lateness.lateness_p99_ms,
     "posting_1000_bots": posting.posting_1000_bots,
     "sandbox_posts_per_second": sandbox.sandbox_posts_per_second,
 }

@@ -1,0 +1,134 @@
+"""A whole stack under measurement: its bots, their tokens, and how its database answers."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+from sqlalchemy import text
+
+from blocks.vault.client import Vault
+from blocks.vault.kv import Kv
+from config import loading
+from config.places import Places
+from deployments.local import prefect_api, programs, registration, stack
+from tasks.connections import Connections
+from tasks.domain.credentials import access_path
+from tasks.domain.policy.gate import Verdict
+from tasks.store import base, posts, verdicts
+from tests.makers import a_draft, stored_bots
+
+UNLIMITED = {"user_15_minutes": None, "user_24_hours": None, "app_24_hours": None}
+
+
+@contextmanager
+def running_stack(**settings: object) -> Iterator[Places]:
+    """A stack of its own, whose schedule is off: `settings` are names and values of ours, such as POSTING__LANES."""
+    with tempfile.TemporaryDirectory(prefix="vivesphere-bench-") as home:
+        os.environ["VIVESPHERE_HOME"] = home
+        for name, value in settings.items():
+            os.environ[f"VIVESPHERE_{name}"] = str(value)
+        loading.load.cache_clear()
+        try:
+            places = stack.up()
+            _stop_schedule(places)
+            yield places
+        finally:
+            stack.down()
+            for name in settings:
+                del os.environ[f"VIVESPHERE_{name}"]
+
+
+def _stop_schedule(places: Places) -> None:
+    flow, _, name = registration.FIRST_RUN.partition("/")
+    with prefect_api.client(places) as api:
+        found = api.get(f"/deployments/name/{flow}/{name}").raise_for_status().json()
+        api.patch(f"/deployments/{found['id']}", json={"paused": True}).raise_for_status()
+
+
+@dataclass
+class Fleet:
+    """Bots with an account on X, and the token of each."""
+
+    bots: list[UUID]
+    tokens: list[str]
+
+
+async def settle(at: Connections, count: int, latency_ms: int) -> Fleet:
+    """That many bots: rows in Postgres, accounts on X, tokens in the vault."""
+    places = at.places
+    control = programs.sandbox_token_file(places).read_text(encoding="utf-8").strip()
+    headers = {"Authorization": f"Bearer {control}"}
+    handles = [f"bot_{number}" for number in range(count)]
+    async with httpx.AsyncClient(
+        base_url=f"{places.x}/sandbox", headers=headers, timeout=60, trust_env=False
+    ) as sandbox:
+
+        async def ask(path: str, body: Any) -> Any:
+            return (await sandbox.post(path, json=body)).raise_for_status().json()
+
+        await ask(
+            "/settings",
+            {"latency_ms": latency_ms, "duplicate_refusal": False, "limits": {"POST /2/tweets": UNLIMITED}},
+        )
+        app = await ask("/apps", {"name": "bench", "redirect_uris": ["http://127.0.0.1/"], "confidential": True})
+        await ask("/accounts", [{"username": handle} for handle in handles])
+        minted = await ask("/tokens", {"client_id": app["client_id"], "accounts": handles})
+    async with at.transaction() as session:
+        bots = await stored_bots(session, count)
+    tokens = [str(token["access_token"]) for token in minted]
+    await asyncio.to_thread(_keep_tokens, places, bots, tokens)
+    return Fleet(bots, tokens)
+
+
+def _keep_tokens(places: Places, bots: list[UUID], tokens: list[str]) -> None:
+    kv = Kv(Vault.for_role(places, "keys"), places.settings.vault.kv_mount, readers=8)
+    expires_at = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    with ThreadPoolExecutor(8) as threads:
+        list(
+            threads.map(
+                lambda pair: kv.write(access_path(pair[0]), {"access_token": pair[1], "expires_at": expires_at}, None),
+                zip(bots, tokens, strict=True),
+            )
+        )
+
+
+async def one_sender(at: Connections) -> None:
+    """Wait until one run is left: each gives way to the next, and the schedule makes no more."""
+    alive = "SELECT count(*) FROM senders WHERE closed_at IS NULL AND died_at IS NULL"
+    many = "SELECT count(*) FROM senders WHERE started_at > app_now() - interval '15 seconds'"
+    async with asyncio.timeout(120):
+        while await number(at, alive) != 1 or await number(at, many):
+            await asyncio.sleep(0.5)
+
+
+async def schedule(at: Connections, bots: list[UUID], instants: list[datetime]) -> list[UUID]:
+    """A post at each instant, by turns of the bots, let pass by the gate."""
+    async with at.transaction() as session:
+        ids = await posts.new_ids(session, len(instants))
+        drafts = {
+            post_id: (a_draft(due_at=due_at), bots[place % len(bots)])
+            for place, (post_id, due_at) in enumerate(zip(ids, instants, strict=True))
+        }
+        await posts.add(session, drafts, source="api", created_by="bench")
+        await verdicts.add(session, {(post_id, 1): Verdict(()) for post_id in ids})
+    return list(ids)
+
+
+async def now(at: Connections) -> datetime:
+    """The database's clock."""
+    async with at.transaction() as session:
+        return await base.now(session)
+
+
+async def number(at: Connections, statement: str, **given: Any) -> float:
+    """The one number that a statement answers with."""
+    async with at.transaction() as session:
+        return float((await session.execute(text(statement), given)).scalar_one())
