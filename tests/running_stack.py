@@ -15,8 +15,15 @@ from deployments.local import board, prefect_api, registration, stack
 from deployments.local.processes import Process
 
 SMALL_FLOWS = Path(__file__).parent / "stack" / "small_flows.yaml"
-# As in real life, but for what a post without an answer waits for before it is called unknown.
-SETTINGS = {"VIVESPHERE_X__DEADLINE_SECONDS": "3", "VIVESPHERE_POSTING__GIVE_UP_SECONDS": "4"}
+# As in real life, but for what a post without an answer waits for before it is called unknown, and for what one
+# client may ask.
+SETTINGS = {
+    "VIVESPHERE_X__DEADLINE_SECONDS": "3",
+    "VIVESPHERE_POSTING__GIVE_UP_SECONDS": "4",
+    # Thousands of refusals are asked for in one test.
+    "VIVESPHERE_GATEWAY__CHANGES_PER_MINUTE": "1000000",
+    "VIVESPHERE_GATEWAY__READS_PER_MINUTE": "1000000",
+}
 T = TypeVar("T")
 
 

@@ -219,8 +219,6 @@ class Proxy:
         headers = {name: value for name, value in request.headers.items() if name in TO_PREFECT}
         headers["Host"] = _host(request.headers)
         headers["X-Forwarded-Proto"] = request.scope["scheme"]
-        # Else the client would add its own, and hand on what the caller cannot read.
-        headers.setdefault("accept-encoding", "identity")
         if body:
             headers["Content-Type"] = "application/json"
         if as_page and route.name == UPCOMING:
@@ -247,7 +245,8 @@ class Proxy:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Prefect's answer; asked once more where nothing can happen twice. Raises PrefectAwayError."""
         url = URL(f"{self._base()}{target}", encoded=True)
-        signed = {**headers, **self._auth.headers()}
+        # Without it the client would add its own, and hand on what nobody asked for.
+        signed = {"accept-encoding": "identity", **headers, **self._auth.headers()}
         try:
             found = await self._request(method, url, signed, body)
         except aiohttp.ServerDisconnectedError:
