@@ -13,6 +13,8 @@ from deployments.cli.failures import FAILED, PERSON_NEEDED, REFUSED, USAGE, Comm
 
 TIMEOUT_SECONDS = 60.0
 UPLOAD_SECONDS = 600.0
+# For answers over everything there is.
+LONG_SECONDS = 3600.0
 POLL_SECONDS = 0.3
 CODES = {401: REFUSED, 403: REFUSED, 422: USAGE}
 # The problem's own type says more than its status.
@@ -35,6 +37,15 @@ class Api:
     def get(self, path: str, **query: Any) -> Any:
         """What the API answers; parameters that are None are left out."""
         return self._ask("GET", path, None, query)
+
+    def lines(self, path: str, **query: Any) -> Iterator[str]:
+        """A long answer line by line, however long it takes."""
+        given = {name: value for name, value in query.items() if value is not None}
+        with self._errors(), self._client.stream("GET", path, params=given, timeout=LONG_SECONDS) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise _error(answer, self._address)
+            yield from answer.iter_lines()
 
     def post(self, path: str, body: Any = None, **query: Any) -> Any:
         """What the API answers to a change."""
@@ -60,8 +71,16 @@ class Api:
         return self._sent(method, path, json=body, params=given)
 
     def _sent(self, method: str, path: str, **request: Any) -> Any:
-        try:
+        with self._errors():
             answer = self._client.request(method, path, **request)
+        if answer.is_success:
+            return answer.json()
+        raise _error(answer, self._address)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except httpx.ConnectError:
             raise CommandError(
                 f"the gateway does not answer at {self._address}: start the stack with `vivesphere up`"
@@ -71,9 +90,6 @@ class Api:
                 f"the gateway at {self._address} broke off ({type(error).__name__}): what was asked may have happened; "
                 "look before you repeat it"
             ) from None
-        if answer.is_success:
-            return answer.json()
-        raise _error(answer, self._address)
 
 
 @contextmanager

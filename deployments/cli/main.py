@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "apps": ("apps", "Apps on X's developer platform."),
     "personas": ("personas", "The voices that bots speak with."),
     "posts": ("posts", "Schedule posts, see what became of them, cancel them."),
+    "audit": ("audit", "Who changed what, sealed; check it, take it out."),
     "run": ("run", "Start a run of a deployment, such as publish-due-posts."),
     "sandbox": ("sandbox", "An X to rehearse on: alone in the foreground, or that of the running stack."),
     "config": ("config", "The settings, and where each value comes from."),

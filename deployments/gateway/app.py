@@ -13,7 +13,7 @@ from deployments.gateway import opening, problems
 from deployments.gateway.doorway import Doorway
 from deployments.gateway.limits import Limits
 from deployments.gateway.proxy import PAGES, Proxy
-from deployments.gateway.routers import apps, auth, bots, consent, health, media, personas, posts, runs
+from deployments.gateway.routers import apps, audit, auth, bots, consent, health, media, personas, posts, runs
 
 API = "/api/v1"
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (
@@ -24,6 +24,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, personas.router),
     (API, posts.router),
     (API, media.router),
+    (API, audit.router),
     (API, runs.router),
     ("", consent.router),
 )

@@ -44,13 +44,14 @@ class Report:
 class Check:
     """Hand in every seal in order, then `finish`.
 
-    `anchor` is the last seal as it is kept outside the database. `begins`: the first seal handed in need not be the
-    first there ever was, as in an export of some days.
+    `anchor` is the last seal as the vault keeps it, `kept` number and digest of one that was kept elsewhere. Without
+    `begins` the first seal handed in need not be the first there ever was, without `ends` the last not the last.
     """
 
     signed: Callable[[Seal], bool]
     key: str
     anchor: Seal | None
+    kept: tuple[int, bytes] | None = None
     begins: bool = True
     ends: bool = True
     _findings: list[Finding] = field(default_factory=list)
@@ -58,7 +59,8 @@ class Check:
     _seals: int = 0
     _rows: int = 0
     _newer: int = 0
-    _met_anchor: bool = False
+    _met_kept: bool = False
+    _from: int = 1
 
     def seal(
         self, seal: Seal, leaves: Sequence[Leaf], rows: Mapping[int, AuditRow], left_out: frozenset[int] = frozenset()
@@ -102,11 +104,13 @@ class Check:
     def finish(self) -> Report:
         """What was found."""
         last = self._last
+        if self.kept is not None and not self._met_kept and self.ends and (self.begins or self._from <= self.kept[0]):
+            self._find("cut", f"seal {self.kept[0]}, as it was kept elsewhere, is gone: rows were cut off")
         if self.anchor is None:
             if last is not None:
                 self._newer = self._rows + self._newer
                 self._find("no_anchor", "no seal is kept outside the database: a cut tail cannot be seen")
-        elif self.ends and (last is None or last.number < self.anchor.number):
+        elif self.ends and (last.number < self.anchor.number if last else self.begins):
             here = f"seal {last.number}" if last else "no seal at all"
             self._find(
                 "cut",
@@ -120,6 +124,12 @@ class Check:
         last = self._last
         if self.anchor is not None and seal.number == self.anchor.number and seal.digest != self.anchor.digest:
             self._find("rewritten", f"seal {seal.number} is not the one that is anchored outside", seal=seal)
+        if self.kept is not None and seal.number == self.kept[0]:
+            self._met_kept = True
+            if seal.digest != self.kept[1]:
+                self._find("rewritten", f"seal {seal.number} is not the one that was kept elsewhere", seal=seal)
+        if last is None:
+            self._from = seal.number
         if (last is None and not self.begins) or follows(seal, last):
             return
         expected = last.number + 1 if last else 1

@@ -87,9 +87,9 @@ def last_line(seals: int) -> str:
     return _line(end={"seals": seals})
 
 
-def check_lines(lines: Iterable[str], anchor: Seal | None = None) -> Report:
-    """Check an exported file; `anchor` is a last seal that was kept elsewhere, and counts instead of the file's own."""
-    reader = _Reader(anchor)
+def check_lines(lines: Iterable[str], kept: tuple[int, bytes] | None = None) -> Report:
+    """Check an exported file; `kept`: number and digest of a seal kept elsewhere."""
+    reader = _Reader(kept)
     for number, line in enumerate(lines, start=1):
         try:
             reader.read(json.loads(line))
@@ -99,8 +99,8 @@ def check_lines(lines: Iterable[str], anchor: Seal | None = None) -> Report:
 
 
 class _Reader:
-    def __init__(self, anchor: Seal | None) -> None:
-        self._anchor = anchor
+    def __init__(self, kept: tuple[int, bytes] | None) -> None:
+        self._kept = kept
         self._check: Check | None = None
         self._seal: Seal | None = None
         self._leaves: list[Leaf] = []
@@ -130,7 +130,7 @@ class _Reader:
         self._broken.append(number)
 
     def finish(self) -> Report:
-        check = self._check or Check(lambda _: False, "", self._anchor)
+        check = self._check or Check(lambda _: False, "", None)
         self._flush()
         for number in self._broken[:10]:
             check.unreadable(f"line {number} of the file cannot be read")
@@ -145,8 +145,8 @@ class _Reader:
         if said["format"] != FORMAT:
             raise ValueError(said["format"])
         keys = {int(version): bytes.fromhex(key) for version, key in said["keys"].items()}
-        anchor = self._anchor or (seal_from_json(said["anchor"]) if said["anchor"] else None)
-        self._check = Check(signed_by(keys), fingerprint(keys), anchor, begins=said["begins"], ends=said["ends"])
+        anchor = seal_from_json(said["anchor"]) if said["anchor"] else None
+        self._check = Check(signed_by(keys), fingerprint(keys), anchor, self._kept, said["begins"], said["ends"])
 
     def _leaf(self, said: Mapping[str, Any]) -> None:
         leaf = leaf_from_json(said["leaf"])

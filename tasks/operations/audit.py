@@ -9,6 +9,8 @@ from tasks.domain import audit_file
 from tasks.domain.audit import AUDIT_KEY, AuditRow, Leaf, Seal, fingerprint, signed_by
 from tasks.domain.audit_check import Check, Report
 from tasks.domain.audit_file import Excerpt
+from tasks.domain.roles import Actor
+from tasks.operations import activity
 from tasks.operations.sealing import read_anchor
 from tasks.store import audit
 from tasks.store.audit import SealedRow, Wanted
@@ -16,10 +18,6 @@ from tasks.store.audit import SealedRow, Wanted
 SEALS_AT_ONCE = 200
 ROWS_AT_ONCE = 5000
 SLIPPED_IN_MAX = 100
-
-
-class NoSuchSealError(LookupError):
-    """There is no seal with this number."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +35,6 @@ async def page(at: Connections, wanted: Wanted, before: int | None, limit: int) 
         return await audit.page(session, wanted, before, limit)
 
 
-async def seal(at: Connections, number: int) -> Seal:
-    """One seal; raises NoSuchSealError."""
-    async with at.transaction() as session:
-        found = await audit.seal_by_number(session, number)
-    if found is None:
-        raise NoSuchSealError(f"there is no seal {number}")
-    return found
-
-
 async def sealing(at: Connections) -> Sealing:
     """Whether rows wait for their seal."""
     async with at.transaction() as session:
@@ -55,12 +44,12 @@ async def sealing(at: Connections) -> Sealing:
     return Sealing(waiting, (horizon.now - oldest).total_seconds() if oldest else 0.0, last)
 
 
-async def check(at: Connections) -> Report:
-    """Read everything and name what is not as it was sealed."""
+async def check(at: Connections, kept: tuple[int, bytes] | None = None) -> Report:
+    """Read everything and name what is not as it was sealed; `kept`: number and digest of a seal kept elsewhere."""
     # The anchor first: seals that are made meanwhile may be newer than it, never older.
     anchor = (await asyncio.to_thread(read_anchor, at.kv)).seal
     keys = await asyncio.to_thread(at.transit.verifying_keys, AUDIT_KEY)
-    checking = Check(signed_by(keys), fingerprint(keys), anchor)
+    checking = Check(signed_by(keys), fingerprint(keys), anchor, kept)
     async with at.transaction() as session:
         last = await audit.last_seal(session)
         horizon = await audit.horizon(session)
@@ -75,13 +64,23 @@ async def check(at: Connections) -> Report:
     return checking.finish()
 
 
-async def export(at: Connections, wanted: Excerpt) -> AsyncIterator[str]:
-    """Lines of a file that can be checked without us; see domain.audit_file."""
+async def export(at: Connections, wanted: Excerpt, actor: Actor) -> AsyncIterator[str]:
+    """Lines of a file that can be checked without us; see domain.audit_file. Who took them out is noted."""
+    bounds = {"since": wanted.since, "until": wanted.until, "label": wanted.label}
+    async with at.transaction() as session:
+        said = {name: str(bound) for name, bound in bounds.items() if bound is not None}
+        await activity.remark(session, actor, "audit.export", "audit", "security", **said)
+    return _lines(at, wanted)
+
+
+async def _lines(at: Connections, wanted: Excerpt) -> AsyncIterator[str]:
     anchor = (await asyncio.to_thread(read_anchor, at.kv)).seal
     keys = await asyncio.to_thread(at.transit.verifying_keys, AUDIT_KEY)
     async with at.transaction() as session:
-        first, last = await audit.seals_between(session, wanted.since, wanted.until)
         newest = await audit.last_seal(session)
+        first, last = await audit.seals_between(session, wanted.since, wanted.until)
+        if first is None:
+            first = newest.number + 1 if newest else 1
         now = (await audit.horizon(session)).now
         if wanted.label is not None:
             bots = await audit.bots_with_label(session, wanted.label)

@@ -18,9 +18,11 @@ from sqlalchemy import (
     Text,
     cast,
     exists,
+    false,
     func,
     insert,
     literal,
+    or_,
     select,
     text,
 )
@@ -162,12 +164,6 @@ async def last_seal(session: AsyncSession) -> Seal | None:
     return Seal(**values(row)) if row else None
 
 
-async def seal_by_number(session: AsyncSession, number: int) -> Seal | None:
-    """One seal, or None."""
-    row = (await session.execute(select(audit_seals).where(audit_seals.c.number == number))).one_or_none()
-    return Seal(**values(row)) if row else None
-
-
 _ADD_SEAL = text(
     """
     INSERT INTO audit_seals (number, first, leaves, below, root, previous, sealed_at, signature)
@@ -246,8 +242,9 @@ async def not_sealed(session: AsyncSession, since: int, limit: int) -> list[Audi
 
 async def seals_between(
     session: AsyncSession, since: datetime | None, until: datetime | None
-) -> tuple[int, int | None]:
-    """First and last seal over rows of a span of time; 1 and None where there is no bound, 1 and 0 where no row."""
+) -> tuple[int | None, int | None]:
+    """First and last seal over rows of a span of time; the last is None where there is no `until`, the first where
+    there are no such rows."""
     if since is None and until is None:
         return 1, None
     statement = select(func.min(audit_leaves.c.seal), func.max(audit_leaves.c.seal)).join_from(
@@ -258,8 +255,6 @@ async def seals_between(
     if until is not None:
         statement = statement.where(audit_log.c.at < until)
     first, last = (await session.execute(statement)).one()
-    if first is None:
-        return 1, 0
     return first, (last if until is not None else None)
 
 
@@ -278,6 +273,7 @@ class Wanted:
     subject: str | None = None
     category: str | None = None
     bot: str | None = None
+    text: str | None = None
     labels: frozenset[str] | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -290,6 +286,13 @@ class SealedRow:
     row: AuditRow
     bot: str | None
     seal: int | None
+
+
+_VALUES = (audit_log.c.before, audit_log.c.after, audit_log.c.details)
+
+
+def _as_text(column: Column[Any]) -> Cast[str]:
+    return cast(column, Text)
 
 
 async def page(session: AsyncSession, wanted: Wanted, before: int | None, limit: int) -> list[SealedRow]:
@@ -316,8 +319,11 @@ async def page(session: AsyncSession, wanted: Wanted, before: int | None, limit:
         statement = statement.where(log.category == wanted.category)
     if wanted.bot is not None:
         statement = statement.where(func.lower(bots.c.handle) == wanted.bot.lower())
+    if wanted.text is not None:
+        whole = func.concat_ws(" ", log.actor, log.action, log.subject, bots.c.handle, *map(_as_text, _VALUES))
+        statement = statement.where(func.strpos(func.lower(whole), wanted.text.lower()) > 0)
     if wanted.labels is not None:
-        statement = statement.where(bots.c.labels.overlap(sorted(wanted.labels)))
+        statement = statement.where(or_(false(), *(bots.c.labels.any(label) for label in sorted(wanted.labels))))
     if wanted.since is not None:
         statement = statement.where(log.at >= wanted.since)
     if wanted.until is not None:
