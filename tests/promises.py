@@ -25,6 +25,5 @@ NOT_YET_KEPT: Mapping[str, str] = {
     "P4": "stops for fleet, app, label and bot",
     "P5": "the governor: sliding windows and monthly budgets reserved in the mark step",
     "C2": "rotation of credentials by versions and labels",
-    "A3": "the audit of every change",
     "D1": "collection of trends and metrics",
 }

@@ -23,9 +23,9 @@ ANCHOR_PATH = "audit/seal"
 # shows as a name under `hidden` and never as a value.
 FIELDS: Mapping[str, frozenset[str]] = {
     "posts": frozenset(
-        "bot due_at planned_at expires_at spread_seconds misfire status reason revision source external_id x_post_id"
-        " reply_to_x_post_id quote_x_post_id reply_settings made_with_ai paid_partnership thread_id"
-        " thread_place".split()
+        "bot due_at planned_at expires_at spread_seconds misfire misfire_within_seconds status reason revision source"
+        " origin external_id x_post_id reply_to_x_post_id quote_x_post_id reply_settings made_with_ai paid_partnership"
+        " thread_id thread_place".split()
     ),
     "bots": frozenset(
         "handle state time_zone posts_per_day_max labels operator_handle persona app x_app_id x_user_id"

@@ -139,12 +139,11 @@ async def test_one_leads_and_the_other_takes_over(book: Book) -> None:
     await until(lambda: sealed_rows(book, 2))
     never.set()
     await second
+    assert (await audit.check(book.app)).findings == ()
 
 
 async def sealed_rows(book: Book, count: int) -> bool:
-    report = await audit.check(book.app)
-    assert report.findings == ()
-    return report.rows == count
+    return (await audit.check(book.app)).rows == count
 
 
 async def test_a_seal_that_was_written_and_not_anchored_is_anchored_by_the_next_sealer(
@@ -190,9 +189,9 @@ async def test_rows_that_wait_are_counted_with_the_time_of_the_oldest(book: Book
     await book.write(2)
     found = await audit.sealing(book.app)
     assert (found.waiting, found.last) == (2, None)
-    assert 0 <= found.seconds < 60
+    assert found.oldest is not None
     await book.sealer.seal_all()
     found = await audit.sealing(book.app)
-    assert found.waiting == 0
+    assert (found.waiting, found.oldest) == (0, None)
     assert found.last is not None
     assert isinstance(found.last.sealed_at, datetime)
