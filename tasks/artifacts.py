@@ -1,33 +1,52 @@
 """What the Prefect UI shows beside logs; best effort, because a page must never cost a post."""
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+from uuid import UUID
 
-from prefect.artifacts import acreate_table_artifact
+from prefect.artifacts import (
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
+)
 
-from tasks.operations import delivery
-from tasks.operations.delivery import Published
+from tasks.operations.delivery import Published, Window
 from tasks.operations.rotation.x_user_tokens import Rotated
+from tasks.reports import posting_run
+from tasks.reports.posting_run import Done
+
+T = TypeVar("T")
 
 log = logging.getLogger("vivesphere.debug")
 
+# How often the bar moves, and how long a call to Prefect's server may take before it is given up.
+DRAW_SECONDS = 3.0
+CALL_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def progress(window: Window) -> AsyncIterator[None]:
+    """A bar on the run's page for as long as the block runs: posts that ended, of those that were taken.
+
+    It is drawn beside the work, and only once there is something to draw.
+    """
+    drawing = asyncio.create_task(_draw(window))
+    try:
+        yield
+    finally:
+        drawing.cancel()
+        await asyncio.gather(drawing, return_exceptions=True)
+
 
 async def show_summary(results: Sequence[Published]) -> None:
-    """A table of how many posts ended in each status, and how late they were."""
-    late = sorted(sent.lateness_seconds for one in results for sent in one.sent if sent.lateness_seconds is not None)
-    counted = delivery.summary(results)
-    if not counted:
-        return
-    rows = [{"status": status, "posts": number} for status, number in counted.most_common()]
-    middle, worst = (late[len(late) // 2], late[-1]) if late else (0.0, 0.0)
-    try:
-        await acreate_table_artifact(
-            rows,
-            key="published-posts",
-            description=f"First byte after the instant: p50 {middle * 1000:.0f} ms, most {worst * 1000:.0f} ms.",
-        )
-    except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises, the posts are out already
-        log.warning("the run's table could not be shown: %s", type(error).__name__)
+    """How many posts ended where and why, and how late they were."""
+    done = [Done(sent.status, sent.reason, sent.lateness_seconds) for one in results for sent in one.sent]
+    if done:
+        await _tried(acreate_markdown_artifact(posting_run.summary(done), key="published-posts"))
 
 
 async def show_rotation(found: Sequence[Rotated]) -> None:
@@ -37,7 +56,29 @@ async def show_rotation(found: Sequence[Rotated]) -> None:
         {"bot": f"@{one.handle}", "tokens": one.state, "why": one.said}
         for one in sorted(found, key=lambda one: (order.index(one.state), one.handle))
     ]
+    description = "What became of each bot's tokens."
+    await _tried(acreate_table_artifact(rows, key="refreshed-tokens", description=description))
+
+
+async def _draw(window: Window) -> None:
+    artifact_id: UUID | None = None
+    drawn = None
+    while True:
+        taken, ended = window.taken, window.ended
+        if taken and (taken, ended) != drawn:
+            said = f"{ended} of {taken} posts that this run took have ended"
+            if artifact_id is None:
+                artifact_id = await _tried(acreate_progress_artifact(100 * ended / taken, "posting-progress", said))
+            else:
+                await _tried(aupdate_progress_artifact(artifact_id, 100 * ended / taken, said))
+            drawn = (taken, ended)
+        await asyncio.sleep(DRAW_SECONDS)
+
+
+async def _tried(call: Awaitable[T]) -> T | None:
+    """What a call answers; None where it failed or took too long."""
     try:
-        await acreate_table_artifact(rows, key="refreshed-tokens", description="What became of each bot's tokens.")
-    except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises, the tokens are refreshed already
-        log.warning("the run's table could not be shown: %s", type(error).__name__)
+        return await asyncio.wait_for(call, CALL_SECONDS)
+    except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises: no post waits for a page
+        log.warning("the run's page could not be drawn: %s", type(error).__name__)
+        return None

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from tasks.artifacts import show_summary
+from tasks.artifacts import progress, show_summary
 from tasks.connections import Connections
 from tasks.operations import delivery, media
 from tasks.operations.delivery import Claim, Published, Window
@@ -31,6 +31,7 @@ async def open_window(window_seconds: float | None) -> AsyncIterator[Window]:
     async with (
         Connections.shared("poster") as at,
         delivery.open_window(at, window_seconds, flow_run.id, upload_media) as window,
+        progress(window),
     ):
         yield window
 

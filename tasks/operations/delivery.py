@@ -71,6 +71,7 @@ class Window:
     seconds: float
     extends: bool
     results: list[Published] = field(default_factory=list)
+    taken: int = 0
     _numbers: Any = field(default_factory=lambda: count(1))
     _held: dict[int, "list[asyncio.Future[Sent]]"] = field(default_factory=dict)
     _sending: set["asyncio.Task[Published]"] = field(default_factory=set)
@@ -79,6 +80,11 @@ class Window:
     _reading: dict["asyncio.Task[None]", int] = field(default_factory=dict)
     _ready: list[tuple[ClaimedPost, AccessToken]] = field(default_factory=list)
     _left: list[UUID] = field(default_factory=list)
+
+    @property
+    def ended(self) -> int:
+        """How many of the posts taken have an outcome that is written down."""
+        return sum(len(published.sent) for published in self.results)
 
     def sending(self, work: Coroutine[Any, Any, Published]) -> None:
         """Let one claim be published while the next ones are taken."""
@@ -153,6 +159,7 @@ class Window:
         ready = sorted(self._ready, key=lambda pair: (pair[0].next_at, pair[0].id))
         self._ready.clear()
         number: int = next(self._numbers)
+        self.taken += len(ready)
         self._held[number] = [self.outbox.put(post, token) for post, token in ready]
         return Claim(self.sender, number, len(ready), ready[0][0].planned_at, ready[-1][0].planned_at)
 
