@@ -55,7 +55,7 @@ def list_rows(
 ) -> None:
     """List changes, the newest first."""
     wanted = {"actor": actor, "action": action, "subject": subject, "bot": bot}
-    _show({**wanted, "since": _time("--since", since), "until": _time("--until", until)}, limit, as_json)
+    _show({**wanted, "since": instant("--since", since), "until": instant("--until", until)}, limit, as_json)
 
 
 def search(
@@ -66,7 +66,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search all changes for a word, the newest first."""
-    _show({"text": text, "since": _time("--since", since), "until": _time("--until", until)}, limit, as_json)
+    _show({"text": text, "since": instant("--since", since), "until": instant("--until", until)}, limit, as_json)
 
 
 def verify(
@@ -97,7 +97,7 @@ def export(
     label: Annotated[str | None, typer.Option(help="Only rows of bots with this label; the others by hash.")] = None,
 ) -> None:
     """Write rows, seals, anchor and public keys into a file that `audit verify` checks without the stack."""
-    wanted = {"since": _time("--since", since), "until": _time("--until", until), "label": label}
+    wanted = {"since": instant("--since", since), "until": instant("--until", until), "label": label}
     lines = 0
     try:
         with api() as gateway, file.open("x", encoding="utf-8") as written:
@@ -142,7 +142,7 @@ def _change(row: dict[str, Any]) -> str:
     return ", ".join([*parts, *(f"{name} {output.clean(value)}" for name, value in row["details"].items())])
 
 
-def _time(option: str, written: str | None) -> str | None:
+def instant(option: str, written: str | None) -> str | None:
     """An instant for the API; without a zone it is meant in this machine's."""
     if written is None:
         return None

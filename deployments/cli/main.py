@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "down": ("stack", "Stop the stack and everything it started."),
     "status": ("stack", "Show each part: state, process, address, uptime, version; exit 1 if one does not serve."),
     "doctor": ("stack", "Look for what is wrong and say how to put it right; exit 1 if there is something."),
+    "today": ("today", "Show what went out, what did not, and what to do next; exit 4 where a person is needed."),
     "bots": ("bots", "Bring bots in from files, look at them, connect their accounts."),
     "apps": ("apps", "Apps on X's developer platform."),
     "personas": ("personas", "The voices that bots speak with."),

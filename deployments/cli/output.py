@@ -41,6 +41,11 @@ def say(text: str, problem: bool = False) -> None:
     typer.echo(clean(text), err=problem)
 
 
+def text(lines: str) -> None:
+    """Lines of ours, already clean and broken where they should be."""
+    typer.echo(lines)
+
+
 def as_json(value: Any) -> None:
     """Print a value of the API as it is."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))

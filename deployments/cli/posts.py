@@ -46,6 +46,7 @@ def register(program: typer.Typer) -> None:
     app.command()(schedule)
     app.command("list")(list_posts)
     app.command()(show)
+    app.command()(why)
     app.command()(cancel)
     app.command()(edit)
     app.command("resume-thread")(resume_thread)
@@ -189,6 +190,20 @@ def show(post_id: UUID, as_json: Json = False) -> None:
         ended = attempt["ended"] or "under way"
         more = " ".join(str(part) for part in (attempt["http_status"], attempt["problem"]) if part)
         output.say(f"attempt    {output.local(attempt['marked_at'])} {ended} {more}".rstrip())
+
+
+def why(post_id: UUID, as_json: Json = False) -> None:
+    """Tell the whole story of one post: why it went out, or why it did not."""
+    with api() as gateway:
+        found = gateway.get(f"/posts/{post_id}/why")
+    if as_json:
+        output.as_json(found)
+        return
+    output.say(f"@{found['bot']} {found['status']}: {output.short(found['text'])}")
+    for line in found["lines"]:
+        output.say(f"{output.local(line['at'])}  {line['said']}")
+    for said in found["now"]:
+        output.say(said)
 
 
 def cancel(post_ids: list[UUID], as_json: Json = False) -> None:

@@ -18,7 +18,7 @@ from deployments.cli.failures import FAILED, REFUSED, USAGE, CommandError
 from deployments.cli.posts_csv import COLUMN_OF, Row, ZoneOf
 from deployments.cli.problems import words
 from tasks.domain.media import MediaError
-from tasks.domain.posts import Draft
+from tasks.domain.posts import FILE_CHARACTERS_MAX, Draft, Origin
 from tasks.domain.schedule import When, WhenError
 
 BATCH = 1000
@@ -138,7 +138,11 @@ def from_file(path: Path, now: datetime, dry_run: bool, as_json: bool) -> None:
     with api() as gateway:
         rows = posts_csv.read(path, now, zones(gateway))
         for batch in _batches(rows):
-            drafts = [_sent(_with_media(gateway, row, row.draft, dry_run)) for row in batch if row.draft]
+            drafts = [
+                _sent(_with_media(gateway, row, _with_origin(row.draft, path, row.line), dry_run))
+                for row in batch
+                if row.draft
+            ]
             receipts = iter(gateway.post("/posts", drafts, dry_run=dry_run, source="csv") if drafts else ())
             for row in batch:
                 receipt = (
@@ -184,6 +188,11 @@ def _with_media(gateway: Api, row: Row, draft: Draft, dry_run: bool) -> Draft:
     if dry_run or not row.media:
         return draft
     return draft.model_copy(update={"media": posts_media.upload(gateway, draft.bot, row.media)})
+
+
+def _with_origin(draft: Draft, path: Path, line: int) -> Draft:
+    """The draft with where it stands written."""
+    return draft.model_copy(update={"origin": Origin(file=path.name[-FILE_CHARACTERS_MAX:], line=line)})
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

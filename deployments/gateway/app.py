@@ -13,7 +13,7 @@ from deployments.gateway import opening, problems
 from deployments.gateway.doorway import Doorway
 from deployments.gateway.limits import Limits
 from deployments.gateway.proxy import PAGES, Proxy
-from deployments.gateway.routers import apps, audit, auth, bots, consent, health, media, personas, posts, runs
+from deployments.gateway.routers import apps, audit, auth, bots, consent, health, media, personas, posts, runs, today
 
 API = "/api/v1"
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (
@@ -25,6 +25,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, posts.router),
     (API, media.router),
     (API, audit.router),
+    (API, today.router),
     (API, runs.router),
     ("", consent.router),
 )

@@ -46,6 +46,18 @@ class Poll(BaseModel):
     duration_minutes: Annotated[int, Field(ge=5, le=10_080)] = 1440
 
 
+FILE_CHARACTERS_MAX = 200
+
+
+class Origin(BaseModel):
+    """Where a draft was read from: a file by its name, and the line in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Annotated[str, Field(min_length=1, max_length=FILE_CHARACTERS_MAX)]
+    line: Annotated[int, Field(ge=1)] | None = None
+
+
 class Draft(BaseModel):
     """A post somebody wants sent: what YAML, CSV and REST hand in.
 
@@ -73,6 +85,7 @@ class Draft(BaseModel):
     reply_settings: ReplySettings | None = None
     made_with_ai: bool = False
     paid_partnership: bool = False
+    origin: Origin | None = None
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:

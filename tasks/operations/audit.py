@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from tasks.connections import Connections
 from tasks.domain import audit_file
@@ -22,10 +23,10 @@ SLIPPED_IN_MAX = 100
 
 @dataclass(frozen=True)
 class Sealing:
-    """How far the sealing is: rows that wait, for how many seconds the oldest of them, and the last seal."""
+    """How far the sealing is: rows that wait, the instant of the oldest of them, and the last seal."""
 
     waiting: int
-    seconds: float
+    oldest: datetime | None
     last: Seal | None
 
 
@@ -41,7 +42,7 @@ async def sealing(at: Connections) -> Sealing:
         last = await audit.last_seal(session)
         horizon = await audit.horizon(session)
         waiting, oldest = await audit.waiting(session, _since(last, horizon.xmin))
-    return Sealing(waiting, (horizon.now - oldest).total_seconds() if oldest else 0.0, last)
+    return Sealing(waiting, oldest, last)
 
 
 async def check(at: Connections, kept: tuple[int, bytes] | None = None) -> Report:

@@ -222,6 +222,11 @@ async def counts(at: Connections) -> Mapping[str, int]:
         return await posts.counts(session)
 
 
+def _intent(draft: Draft) -> Draft:
+    """The same intent may stand on two lines of a file."""
+    return draft.model_copy(update={"origin": None})
+
+
 def _told(draft: Draft, source: Source) -> dict[str, Any]:
     """What the audit keeps of a draft: everything but its words."""
     return {**draft.model_dump(exclude={"text"}, exclude_none=True), "source": source}
@@ -241,7 +246,7 @@ async def _new_ones(
         if key and key in standing:
             receipts[place] = _compare(draft, standing[key])
         elif key and key in first:
-            same = drafts[first[key]] == draft
+            same = _intent(drafts[first[key]]) == _intent(draft)
             reason = f"external id {draft.external_id} stands twice in this batch"
             receipts[place] = Receipt("unchanged") if same else Receipt("conflict", None, (reason,))
         else:

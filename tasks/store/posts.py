@@ -65,6 +65,13 @@ posts = Table(
     Column("thread_place", SmallInteger),
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("source", Text, nullable=False),
+    Column(
+        "provenance",
+        Json,
+        nullable=False,
+        server_default="{}",
+        comment="file and line it was read from, as its writer named them",
+    ),
     Column("external_id", Text),
     Column("status", Text, nullable=False),
     Column("reason", Text),
@@ -210,9 +217,10 @@ async def add(
             "source": source,
             "created_by": created_by,
             "misfire_within": draft.misfire_within,
+            "provenance": draft.origin.model_dump(exclude_none=True) if draft.origin else {},
             "media_count": len(draft.media),
             **asdict(plan[post_id]),
-            **draft.model_dump(exclude={"bot", "misfire_within_seconds", "thread", "media"}),
+            **draft.model_dump(exclude={"bot", "misfire_within_seconds", "thread", "media", "origin"}),
         }
         for post_id, (draft, bot_id) in drafts.items()
     ]

@@ -15,7 +15,7 @@ from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.misfire import Misfire
 from tasks.domain.posts import Change, Draft, Poll, Status
 from tasks.domain.roles import Actor
-from tasks.operations import posts, threads
+from tasks.operations import posts, provenance, threads
 from tasks.operations.posts import Source
 
 router = APIRouter(prefix="/posts", tags=["posts"])
@@ -97,6 +97,26 @@ class HistoryView(PostView):
     tries: list[AttemptView]
 
 
+class LineView(BaseModel):
+    """One thing that happened to a post."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    said: str
+
+
+class WhyView(BaseModel):
+    """A post's story in order; `now` says why it stands where it stands, and what it waits for."""
+
+    id: UUID
+    bot: str
+    text: str
+    status: Status
+    lines: list[LineView]
+    now: list[str]
+
+
 class PostPage(BaseModel):
     """Posts from the latest due instant downwards; `next` is the cursor of the following page."""
 
@@ -168,6 +188,20 @@ async def show(
         earlier=[RevisionView.model_validate(one) for one in found.revisions],
         media=[MediaView.model_validate(one) for one in found.media],
         tries=[AttemptView.model_validate(attempt) for attempt in found.attempts],
+    )
+
+
+@router.get("/{post_id}/why")
+async def why(post_id: UUID, caller: Annotated[Actor, needs("posts.read")], at: Opened) -> WhyView:
+    """The whole story of one post, in order and in words: why it went out, or why it did not."""
+    found = await provenance.why(at, post_id, caller.within("posts.read"))
+    return WhyView(
+        id=post_id,
+        bot=found.post["bot"],
+        text=found.post["text"],
+        status=found.post["status"],
+        lines=[LineView.model_validate(line) for line in found.story.lines],
+        now=list(found.story.now),
     )
 
 

@@ -1,0 +1,14 @@
+"""Where a post came from, and what a morning asks of all of them.
+
+Works with the previous release: it asks for nothing that this adds.
+"""
+
+from tasks.store.migrations.sql import run_beside
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """To this revision."""
+    run_beside(__file__)
