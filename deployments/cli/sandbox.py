@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.exc import OperationalError
 
+from blocks.vault.errors import VaultError
 from config import loading
-from config.places import Places
+from config.places import NotStartedError, Places
 from config.settings import LOOPBACK
 from deployments.cli import output, sandbox_faults, sandbox_people
-from deployments.cli.failures import USAGE, CommandError
+from deployments.cli.failures import CommandError
 from deployments.cli.output import Json
 from deployments.cli.sandbox_client import ADDRESS_FILE, TOKEN_FILE, control
 from deployments.local import databases
@@ -93,8 +95,6 @@ def clock(
 ) -> None:
     """Show the sandbox's clock, or set it and its speed; that of the stack takes the stack's own time along."""
     change = {"now": now, "forward_seconds": forward, "speed": speed}
-    if speed == 0 and context.obj is None:
-        raise CommandError("the stack's time cannot stand still: choose a speed above 0", USAGE)
     with control(context.obj) as sandbox:
         if wall:
             sandbox.delete("/clock")
@@ -181,10 +181,14 @@ def reset(
 
 def _take_along(folder: Path | None, clock: dict[str, Any]) -> None:
     """Tokens, leases and due posts go by the database's clock: it says what the sandbox's says."""
-    if folder is None:
-        places = Places(loading.settings())
-        wall, now = (datetime.fromisoformat(clock[name]) for name in ("wall", "now"))
+    if folder is not None:
+        return
+    places = Places(loading.settings())
+    wall, now = (datetime.fromisoformat(clock[name]) for name in ("wall", "now"))
+    try:
         databases.set_clock(places, databases.passwords(places), wall=wall, now=now, speed=clock["speed"])
+    except (NotStartedError, databases.DatabaseRefusedError, VaultError, OperationalError) as error:
+        output.say(f"the stack's own time stays as it was: {error}", problem=True)
 
 
 def _free(host: str, port: int) -> None:
