@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +50,44 @@ def test_a_number_that_came_back_is_another_process_and_other_places_prove_nothi
     change: dict[str, object], dead: bool
 ) -> None:
     assert proven_dead(replace(this_process(), **change)) is dead  # type: ignore[arg-type]
+
+
+LEADER_GONE = """
+import ctypes, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+print("ready", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_zombie_with_a_living_thread_is_not_dead() -> None:
+    child = subprocess.Popen([sys.executable, "-c", LEADER_GONE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    found = state_and_ticks(child.pid)
+    assert found is not None
+    identity = replace(this_process(), pid=child.pid, start_ticks=found[1])
+    try:
+        while state_and_ticks(child.pid) != ("Z", found[1]):
+            assert child.poll() is None
+        assert not proven_dead(identity)
+    finally:
+        child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert proven_dead(identity)
+    child.communicate()
+
+
+def test_a_process_that_proc_hides_from_us_is_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /proc mounted with hidepid shows the process of another user: not at all."""
+    shown = tmp_path / "proc"
+    (shown / "sys/kernel/random").mkdir(parents=True)
+    (shown / "self/ns").mkdir(parents=True)
+    (shown / "sys/kernel/random/boot_id").write_text(this_process().boot_id)
+    (shown / "self/ns/pid").symlink_to("/proc/self/ns/pid")
+    child, identity = started()
+    monkeypatch.setattr("blocks.process.PROC", shown)
+    assert not proven_dead(identity)
+    child.kill()
+    child.wait()
+    assert proven_dead(identity)
