@@ -36,7 +36,7 @@ def can_judge(other: ProcessIdentity) -> bool:
 
 
 def proven_dead(other: ProcessIdentity) -> bool:
-    """True only where the kernel says so: another boot, no such pid, another start, or a zombie with no living thread."""
+    """True only where the kernel says so: another boot, no such pid, another start, or a zombie without threads."""
     if not can_judge(other):
         return False
     if other.boot_id != _boot_id():

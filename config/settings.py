@@ -109,6 +109,9 @@ class X(Section):
     visible_seconds: float = policy(
         120.0, "S2: an accepted post shows in its timeline within this time.", ge=0.5, le=3600
     )
+    clock_skew_seconds: float = policy(
+        5.0, "X's clock and the database's differ by at most this, in seconds.", ge=0.1, le=600
+    )
 
 
 class Gateway(Section):
@@ -201,6 +204,23 @@ class Media(Section):
     segment_bytes: int = tuning(1_048_576, "Size of one piece of an upload, in bytes.", ge=65_536, le=5_242_880)
 
 
+class Reconciliation(Section):
+    """Finding out what became of posts whose answer was lost."""
+
+    window_seconds: int = tuning(50, "How long one run looks again while anything is in doubt.", ge=1, le=900)
+    apart_seconds: float = policy(
+        30.0, "Two reads that decide lie at least this far apart, in seconds.", ge=0.1, le=900
+    )
+    gap_most_seconds: float = tuning(
+        900.0, "Longest wait between two looks for a post that is not decided yet, in seconds.", ge=1, le=86_400
+    )
+    resend_after_token_fence: bool = policy(
+        False, "Send again although no sender is proven dead, once its token has expired and X shows nothing."
+    )
+    readers: int = tuning(8, "Timelines read at the same time.", ge=1, le=100)
+    batch: int = tuning(500, "Posts looked for in one round.", ge=1, le=10_000)
+
+
 class Onboarding(Section):
     """Connecting bots."""
 
@@ -249,6 +269,7 @@ class Settings(BaseSettings):
     posting: Posting = Posting()
     credentials: Credentials = Credentials()
     media: Media = Media()
+    reconciliation: Reconciliation = Reconciliation()
     onboarding: Onboarding = Onboarding()
     audit: Audit = Audit()
     logs: Logs = Logs()

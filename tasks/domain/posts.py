@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -28,9 +28,13 @@ Status = Literal[
     "expired",
     "deleted",
 ]
-Ended = Literal["accepted", "not_sent", "throttled", "refused", "unauthorized", "unknown"]
+# `not_arrived` is said of an attempt whose answer was lost, by evidence or by a person, and never by its sender.
+Ended = Literal["accepted", "not_sent", "throttled", "refused", "unauthorized", "unknown", "not_arrived"]
 ReplySettings = Literal["following", "mentionedUsers", "subscribers", "verified"]
 XPostId = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
+
+# What an attempt in doubt remembers where X refused it as said already.
+DUPLICATE = "duplicate-on-resend"
 
 CANCELLABLE: frozenset[Status] = frozenset({"draft", "awaiting_approval", "scheduled", "claimed"})
 
@@ -124,6 +128,8 @@ class Outcome:
     """How one attempt to create a post ended.
 
     `problem` is X's problem type or our own word for it; `retry_at` is set where X said when to come again.
+    `duplicate`: X refused it because the account has said the same already. `published_at` is set where X's own clock
+    tells when it took the post.
     """
 
     ended: Ended
@@ -133,6 +139,8 @@ class Outcome:
     problem: str | None = None
     detail: str | None = None
     retry_at: datetime | None = None
+    duplicate: bool = False
+    published_at: datetime | None = None
 
     @property
     def said(self) -> str:
@@ -165,10 +173,19 @@ def after_attempt(outcome: Outcome, attempts: int, attempts_max: int, now: datet
     return NextStep("scheduled", outcome.said, max(outcome.retry_at or now, now + retry))
 
 
-def fingerprint(text: str) -> bytes:
+def on_resend(outcome: Outcome) -> Outcome:
+    """The outcome of a post that was sent before and perhaps arrived: a duplicate is a reason to look, never proof."""
+    return replace(outcome, ended="unknown", problem=DUPLICATE) if outcome.duplicate else outcome
+
+
+def folded(text: str) -> str:
     """Equal for two texts that X would take for the same: NFC, white space folded."""
-    folded = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip()
-    return hashlib.sha256(folded.encode()).digest()
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip()
+
+
+def fingerprint(text: str) -> bytes:
+    """Equal for two texts that X would take for the same."""
+    return hashlib.sha256(folded(text).encode()).digest()
 
 
 def traceparent(attempt_id: UUID) -> str:

@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from blocks.process import ProcessIdentity, proven_dead, this_process
+from blocks.process import this_process
 from tasks.connections import Connections
 from tasks.domain import clock, misfire
 from tasks.domain.credentials import AccessToken
@@ -28,6 +28,7 @@ from tasks.operations.credentials import Unusable, access_tokens, tokens_in_memo
 from tasks.operations.outbox import Outbox, Sent
 from tasks.operations.patience import PASSING, ticks
 from tasks.operations.posts import account_of
+from tasks.operations.senders import bury_dead
 from tasks.store import attempts, base, bots, posts, senders, threads, verdicts
 from tasks.store.media import NeededUpload
 from tasks.store.posts import DUE_CHANNEL, ClaimedPost
@@ -247,11 +248,7 @@ class Window:
                 async with self.at.transaction() as session:
                     await senders.beat(session, self.sender)
                     await posts.renew_leases(session, self.sender, lease)
-                    others = await senders.said_to_be_alive(session, this_process().host)
-                dead = [row.id for row in others if proven_dead(_identity(row))]
-                if dead:
-                    async with self.at.transaction() as session:
-                        await senders.bury(session, dead)
+                if await bury_dead(self.at):
                     self._woken.set()
             except PASSING as error:
                 log.warning("no heartbeat: %s", error)
@@ -331,7 +328,10 @@ class Swept:
 
 
 async def sweep(at: Connections) -> Swept:
-    """Attempts past their time become unknown, posts past theirs expire, parts of broken threads are held."""
+    """Attempts past their time or without a sender become unknown, posts past theirs expire, parts of broken threads
+    are held; nothing is sent again.
+    """
+    await bury_dead(at)
     posting = at.places.settings.posting
     late, grace = timedelta(seconds=posting.late_seconds), timedelta(seconds=posting.misfire_grace_seconds)
     async with at.transaction() as session:
@@ -381,7 +381,3 @@ def _draft(post: ClaimedPost) -> Draft:
         made_with_ai=post.made_with_ai,
         paid_partnership=post.paid_partnership,
     )
-
-
-def _identity(row: senders.SenderRow) -> ProcessIdentity:
-    return ProcessIdentity(row.host, row.boot_id, row.pid_namespace, row.pid, row.start_ticks)

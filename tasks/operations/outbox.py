@@ -6,20 +6,21 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from blocks.x.errors import NoAnswer, NotSent, Throttled, Unauthorized, XError
+from blocks.x.errors import Duplicate, NoAnswer, NotSent, Throttled, Unauthorized, XError
 from blocks.x.wire import CreateMedia, CreatePoll, CreatePost, CreateReply
 from tasks.connections import Connections
 from tasks.domain import clock
 from tasks.domain.credentials import AccessToken
-from tasks.domain.posts import Ended, Outcome, after_attempt, traceparent
+from tasks.domain.posts import Ended, NextStep, Outcome, after_attempt, on_resend, traceparent
 from tasks.domain.turns import Turns
 from tasks.operations import marks
 from tasks.operations.credentials import AccessTokens
@@ -228,6 +229,7 @@ class Outbox:
                 problem=error.problem,
                 detail=error.detail,
                 retry_at=error.retry_at,
+                duplicate=isinstance(error, Duplicate),
             )
         return Outcome(
             "accepted",
@@ -249,13 +251,14 @@ class Outbox:
             await asyncio.sleep(SETTLE_SECONDS)
             self._has_answers.clear()
             batch = list(self._answered)
-            await self._settle(batch)
+            written = await self._settle(batch)
             del self._answered[: len(batch)]
-            for settled, waiting in batch:
+            for settled, waiting in written:
                 if not waiting.result.done():
                     waiting.result.set_result(_sent(settled, waiting.post))
 
-    async def _settle(self, batch: Sequence[tuple[Settled, _Waiting]]) -> None:
+    async def _settle(self, batch: Sequence[tuple[Settled, _Waiting]]) -> Sequence[tuple[Settled, _Waiting]]:
+        """Write a batch down, until it stands; answers it as it was written."""
         refused = {
             waiting.post.bot_id: waiting.token.expires_at
             for settled, waiting in batch
@@ -264,22 +267,36 @@ class Outbox:
         for pause in pauses(endless=True):
             try:
                 async with self._at.transaction() as session:
-                    await attempts.settle(session, [settled for settled, _ in batch])
+                    written = await _reconsidered(session, batch)
+                    await attempts.settle(session, [settled for settled, _ in written])
                     if refused:
                         # A refresh may have ended the older token: then the newer one is read at the next claim.
                         await bots.lose_login(session, await credentials.newest(session, refused))
-                return
+                return written
             except IntegrityError as error:
                 # X gave a number that another post has: that one stays open, and the sweeper calls it unknown.
                 if len(batch) == 1:
                     log.error("an outcome cannot be written: %s", error)
-                    return
-                for one in batch:
-                    await self._settle([one])
-                return
+                    return batch
+                return [written for one in batch for written in await self._settle([one])]
             except PASSING as error:
                 log.warning("outcomes of %d posts wait for the database: %s", len(batch), error)
                 await asyncio.sleep(pause)
+        return batch
+
+
+async def _reconsidered(
+    session: AsyncSession, batch: Sequence[tuple[Settled, _Waiting]]
+) -> Sequence[tuple[Settled, _Waiting]]:
+    """A post that perhaps is out already and that X now calls a duplicate is looked for, not refused."""
+    duplicates = [settled.attempt_id for settled, _ in batch if settled.outcome.duplicate]
+    resent = await attempts.resends(session, duplicates) if duplicates else frozenset()
+    return [(_in_doubt(settled) if settled.attempt_id in resent else settled, waiting) for settled, waiting in batch]
+
+
+def _in_doubt(settled: Settled) -> Settled:
+    outcome = on_resend(settled.outcome)
+    return replace(settled, outcome=outcome, next_step=NextStep("unknown", outcome.said))
 
 
 def _request(post: ClaimedPost) -> CreatePost:

@@ -142,12 +142,17 @@ async def history(at: Connections, post_id: UUID) -> PostHistory:
 
 
 async def cancel(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
-    """Cancel one; raises NoSuchPostError, or TooLateError once it is on its way."""
+    """Cancel one; raises NoSuchPostError, or TooLateError once it is on its way.
+
+    One whose answer was lost stays `unknown`: it is not sent again, and where X turns out to have it, deleted there.
+    """
     async with at.transaction() as session:
         before = await posts.lock(session, post_id)
         if before is None:
             raise NoSuchPostError(str(post_id))
-        cancelled = await posts.cancel(session, post_id, f"cancelled by {actor.name}")
+        cancelled = await posts.cancel(session, post_id, f"cancelled by {actor.name}") or await posts.want_cancelled(
+            session, post_id, actor.name
+        )
         post = await posts.get(session, post_id)
         if not cancelled or post is None:
             raise TooLateError(before.status)

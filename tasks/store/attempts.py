@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, Table, Text, select, text
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, Table, Text, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.posts import NextStep, Outcome
@@ -42,6 +43,7 @@ publish_attempts = Table(
     Column("http_status", Integer),
     Column("problem", Text),
     Column("x_post_id", Text, unique=True),
+    Column("look_at", Instant, comment="when the timeline is looked at next; whoever looks moves it, and so holds it"),
 )
 
 
@@ -101,34 +103,41 @@ async def mark(
     return {row.marked_post_id: row.attempt_id for row in found}
 
 
-# An outcome is written where none stands or where it was unknown: a late answer of X always wins over our guess.
+SettledBy = Literal["answer", "sweeper", "timeline", "person"]
+
+# An outcome is written where none stands or where it was unknown, and a late 201 over everything but an answer:
+# X's word always wins over what we concluded without it.
 _SETTLE = text(
     """
     WITH item AS (
         SELECT * FROM jsonb_to_recordset(CAST(:items AS jsonb)) AS item (
             attempt_id uuid, post_id uuid, ended text, first_byte_at timestamptz, http_status integer, problem text,
-            x_post_id text, status text, reason text, next_at timestamptz)
+            x_post_id text, status text, reason text, next_at timestamptz, published_at timestamptz)
     ), settled AS (
         UPDATE publish_attempts AS attempt
-        SET ended = item.ended, ended_at = app_now(), settled_by = 'answer', http_status = item.http_status,
-            problem = item.problem, x_post_id = item.x_post_id,
+        SET ended = item.ended, ended_at = app_now(), settled_by = :by,
+            http_status = coalesce(item.http_status, CASE WHEN :by <> 'answer' THEN attempt.http_status END),
+            problem = coalesce(item.problem, CASE WHEN :by <> 'answer' THEN attempt.problem END),
+            x_post_id = item.x_post_id,
             first_byte_at = coalesce(item.first_byte_at, attempt.first_byte_at)
         FROM item
-        WHERE attempt.id = item.attempt_id AND (attempt.ended IS NULL OR attempt.ended = 'unknown')
+        WHERE attempt.id = item.attempt_id AND (attempt.ended IS NULL OR attempt.ended = 'unknown'
+            OR (item.ended = 'accepted' AND attempt.settled_by <> 'answer' AND :by = 'answer'))
         RETURNING attempt.id
     )
     UPDATE posts
     SET status = item.status, reason = item.reason, x_post_id = coalesce(item.x_post_id, posts.x_post_id),
         next_at = coalesce(item.next_at, posts.next_at), lease_until = NULL, updated_at = app_now(),
-        published_at = CASE WHEN item.status = 'published' THEN coalesce(item.first_byte_at, app_now()) END
+        published_at = CASE WHEN item.status = 'published'
+            THEN coalesce(item.published_at, item.first_byte_at, app_now()) END
     FROM item JOIN settled ON settled.id = item.attempt_id
-    WHERE posts.id = item.post_id AND posts.status IN ('sending', 'unknown', 'held')
+    WHERE posts.id = item.post_id AND (posts.status IN ('sending', 'unknown', 'held') OR item.ended = 'accepted')
     RETURNING posts.id
     """
 )
 
 
-async def settle(session: AsyncSession, settled: Sequence[Settled]) -> set[UUID]:
+async def settle(session: AsyncSession, settled: Sequence[Settled], by: SettledBy = "answer") -> set[UUID]:
     """Write outcomes and move the posts; answers the posts that moved."""
     items = [
         {
@@ -142,16 +151,18 @@ async def settle(session: AsyncSession, settled: Sequence[Settled]) -> set[UUID]
             "status": one.next_step.status,
             "reason": one.next_step.reason,
             "next_at": _iso(one.next_step.retry_at),
+            "published_at": _iso(one.outcome.published_at),
         }
         for one in settled
     ]
-    return {row.id for row in await session.execute(_SETTLE, {"items": json.dumps(items)})}
+    return {row.id for row in await session.execute(_SETTLE, {"items": json.dumps(items), "by": by})}
 
 
 _SWEEP = text(
     """
     WITH overdue AS (
-        SELECT id FROM publish_attempts WHERE ended IS NULL AND give_up_at < (SELECT app_now())
+        SELECT id FROM publish_attempts WHERE ended IS NULL AND (give_up_at < (SELECT app_now())
+            OR sender_id IN (SELECT id FROM senders WHERE died_at IS NOT NULL))
         ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED
     ), ended AS (
         UPDATE publish_attempts AS attempt SET ended = 'unknown', ended_at = app_now(), settled_by = 'sweeper',
@@ -167,8 +178,34 @@ _SWEEP = text(
 
 
 async def sweep(session: AsyncSession) -> Sequence[UUID]:
-    """Attempts past their time become unknown, and so do their posts; answers those posts."""
+    """Attempts past their time, or whose sender is dead, become unknown, and so do their posts; answers those posts."""
     return [row.id for row in await session.execute(_SWEEP)]
+
+
+async def look_sooner(session: AsyncSession, senders: Sequence[UUID]) -> None:
+    """Look at once for what these senders left in doubt: something is known of them that was not before."""
+    await session.execute(
+        update(publish_attempts)
+        .where(
+            publish_attempts.c.sender_id.in_(senders),
+            publish_attempts.c.ended == "unknown",
+            publish_attempts.c.look_at > app_now,
+        )
+        .values(look_at=app_now)
+    )
+
+
+async def look_again(session: AsyncSession, attempt_id: UUID, at: datetime) -> None:
+    """Set when the timeline is looked at next for an attempt in doubt."""
+    await session.execute(update(publish_attempts).where(publish_attempts.c.id == attempt_id).values(look_at=at))
+
+
+async def resends(session: AsyncSession, attempt_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the attempts before which another one of the same post was in doubt."""
+    found = await session.execute(
+        select(publish_attempts.c.id).where(publish_attempts.c.id.in_(attempt_ids), publish_attempts.c.resend)
+    )
+    return {row.id for row in found}
 
 
 async def open_of(session: AsyncSession, sender: UUID, post_ids: Sequence[UUID]) -> Mapping[UUID, UUID]:

@@ -88,6 +88,8 @@ posts = Table(
     Column("lease_until", Instant),
     Column("x_post_id", Text, unique=True),
     Column("published_at", Instant),
+    Column("cancel_wanted_at", Instant),
+    Column("cancel_wanted_by", Text),
     Column("created_by", Text, nullable=False),
     Column("created_at", Instant, nullable=False, server_default=app_now),
     Column("updated_at", Instant, nullable=False, server_default=app_now),
@@ -549,3 +551,74 @@ _EXPIRE = text(
 async def expire(session: AsyncSession, late: timedelta, grace: timedelta) -> Sequence[UUID]:
     """End every post whose time has passed; answers their ids."""
     return [row.id for row in await session.execute(_EXPIRE, {"late": late, "grace": grace})]
+
+
+async def explain(session: AsyncSession, post_id: UUID, reason: str) -> None:
+    """Say what is known by now of one whose answer was lost."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status == "unknown")
+        .values(reason=reason, updated_at=app_now)
+    )
+
+
+async def hold(session: AsyncSession, post_id: UUID, reason: str) -> None:
+    """Leave one whose answer was lost to a person."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status == "unknown")
+        .values(status="held", reason=reason, updated_at=app_now)
+    )
+
+
+async def want_cancelled(session: AsyncSession, post_id: UUID, by: str) -> bool:
+    """Remember that one whose answer was lost is not wanted any more; False where it is not in doubt."""
+    found = await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status == "unknown")
+        .values(
+            cancel_wanted_at=func.coalesce(posts.c.cancel_wanted_at, app_now),
+            cancel_wanted_by=func.coalesce(posts.c.cancel_wanted_by, by),
+            updated_at=app_now,
+        )
+        .returning(posts.c.id)
+    )
+    return found.one_or_none() is not None
+
+
+@dataclass(frozen=True)
+class UnwantedPost:
+    """A post that X has and that was cancelled before anybody knew."""
+
+    id: UUID
+    bot_id: UUID
+    handle: str
+    x_post_id: str
+
+
+_TAKE_UNWANTED = text(
+    """
+    WITH due AS (
+        SELECT id FROM posts WHERE status = 'published' AND cancel_wanted_at IS NOT NULL
+            AND next_at <= (SELECT app_now()) ORDER BY cancel_wanted_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE posts SET next_at = app_now() + :lease FROM due, bots
+    WHERE posts.id = due.id AND bots.id = posts.bot_id
+    RETURNING posts.id, posts.bot_id, bots.handle, posts.x_post_id
+    """
+)
+
+
+async def take_unwanted(session: AsyncSession, lease: timedelta, limit: int) -> Sequence[UnwantedPost]:
+    """Posts on X that are to be deleted there; for the length of the lease nobody else takes them."""
+    rows = await session.execute(_TAKE_UNWANTED, {"lease": lease, "limit": limit})
+    return [UnwantedPost(**values(row)) for row in rows]
+
+
+async def deleted(session: AsyncSession, post_id: UUID, reason: str) -> None:
+    """Note that X has one no longer."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status == "published")
+        .values(status="deleted", reason=reason, updated_at=app_now)
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text, func, insert, select, update
+from sqlalchemy import BigInteger, Column, Integer, Table, Text, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
@@ -83,20 +83,24 @@ async def close(session: AsyncSession, sender_id: UUID) -> None:
 async def bury(session: AsyncSession, dead: Sequence[UUID]) -> None:
     """Note a proven death."""
     if dead:
-        await session.execute(update(senders).where(senders.c.id.in_(dead), _alive).values(died_at=app_now))
+        await session.execute(
+            update(senders).where(senders.c.id.in_(dead), senders.c.died_at.is_(None)).values(died_at=app_now)
+        )
 
 
-async def said_to_be_alive(session: AsyncSession, host: str) -> Sequence[SenderRow]:
-    """Senders of a host that neither ended nor were found dead."""
-    wanted = select(
-        senders.c.id,
-        senders.c.host,
-        senders.c.boot_id,
-        senders.c.pid_namespace,
-        senders.c.pid,
-        senders.c.start_ticks,
-    ).where(_alive, senders.c.host == host)
-    return [SenderRow(**values(row)) for row in await session.execute(wanted)]
+_NOT_FOUND_DEAD = text(
+    """
+    SELECT id, host, boot_id, pid_namespace, pid, start_ticks FROM senders
+    WHERE host = :host AND died_at IS NULL AND (closed_at IS NULL OR EXISTS (
+        SELECT 1 FROM publish_attempts AS attempt WHERE attempt.sender_id = senders.id
+            AND (attempt.ended IS NULL OR attempt.ended = 'unknown')))
+    """
+)
+
+
+async def not_found_dead(session: AsyncSession, host: str) -> Sequence[SenderRow]:
+    """Senders of a host that did not end, or that ended and left something in doubt; none was found dead yet."""
+    return [SenderRow(**values(row)) for row in await session.execute(_NOT_FOUND_DEAD, {"host": host})]
 
 
 async def has_successor(session: AsyncSession, sender_id: UUID, within: timedelta) -> bool:

@@ -18,12 +18,13 @@ from blocks.vault.errors import Missing, VaultError
 from blocks.vault.kv import Secret
 from blocks.x.client import XClient
 from config.places import Places
-from config.settings import Media, Posting, Settings, X
+from config.settings import Media, Posting, Reconciliation, Settings, X
 from tasks.connections import Connections
 from tasks.domain.credentials import access_path
-from tasks.operations import delivery
+from tasks.operations import delivery, reconciliation
 from tasks.operations.delivery import Published
 from tasks.operations.outbox import Sent
+from tasks.operations.reconciliation import Reviewed
 from tasks.store import posts
 from tasks.store.posts import PostRow
 from tests.makers import stored_bots, stored_posts
@@ -41,6 +42,8 @@ FAST = Posting(
     lanes=20,
 )
 FAST_MEDIA = Media(look_seconds=0.1, retry_seconds=0.3, processing_seconds=10)
+FAST_X = X(settle_seconds=1, visible_seconds=2)
+FAST_LOOKS = Reconciliation(apart_seconds=0.3, gap_most_seconds=1)
 
 
 class FakeKv:
@@ -98,6 +101,9 @@ class Sender:
         expires_at = (datetime.now(UTC) + timedelta(hours=token_hours)).isoformat()
         for bot_id, token in zip(self.bots, tokens, strict=True):
             self.kv.secrets[access_path(bot_id)] = {"access_token": token["access_token"], "expires_at": expires_at}
+            await self.sql(
+                "UPDATE bots SET x_user_id = :account WHERE id = :bot", account=token["account_id"], bot=bot_id
+            )
         return self.bots
 
     async def schedule(self, bot_id: UUID, count: int = 1, due_in_seconds: float = 0, **given: object) -> list[UUID]:
@@ -112,6 +118,16 @@ class Sender:
                 window.sending(delivery.publish(self.at, claim))
             results: list[Published] = window.results
         return [sent for published in results for sent in published.sent]
+
+    async def reconcile(self, seconds: float = 10) -> list[Reviewed]:
+        """Look again and again until nothing is in doubt."""
+        return [one async for found in reconciliation.reconcile(self.at, seconds) for one in found]
+
+    def with_settings(self, section: str, **changed: object) -> None:
+        """From now on with other settings in one section."""
+        settings = self.at.places.settings
+        changed_section = getattr(settings, section).model_copy(update=changed)
+        self.at.places = Places(settings.model_copy(update={section: changed_section}))
 
     async def post(self, post_id: UUID) -> PostRow:
         """How a post stands."""
@@ -145,7 +161,12 @@ async def sender(
     async def login() -> Login:
         return Login("vivesphere_app", postgres.password)
 
-    settings = Settings(posting=FAST, media=FAST_MEDIA, x=X(base_url=x_process.url))
+    settings = Settings(
+        posting=FAST,
+        media=FAST_MEDIA,
+        x=FAST_X.model_copy(update={"base_url": x_process.url}),
+        reconciliation=FAST_LOOKS,
+    )
     client = XClient(x_process.url, lanes=FAST.lanes, connect_timeout_seconds=1, deadline_seconds=1.5)
     seen = x_process.control.get("/health").json()["last_seq"]
     async with client as x:
