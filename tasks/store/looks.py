@@ -78,7 +78,7 @@ _TAKE = text(
         UPDATE publish_attempts SET look_at = app_now() + :lease FROM due WHERE publish_attempts.id = due.id
         RETURNING publish_attempts.id
     )
-    """  # noqa: S608  # all of it is written here
+    """  # noqa: S608  # nosec B608  # all of it is written here
     + _ROWS
     + " JOIN taken ON taken.id = attempt.id"
 )
