@@ -1,0 +1,103 @@
+"""The audit: appending while the clerk seals, against plain inserts of the same values."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import psycopg
+from sqlalchemy import create_engine
+
+from blocks.postgres.engine import Server
+from tasks.store import migrate
+from tests.audit.clerk_process import NOTE, Clerk, keep_logins
+from tests.bench.figure import Figure
+from tests.conftest import ROLES
+from tests.openbao_process import running_openbao
+from tests.postgres_process import PostgresProcess, running_postgres
+
+WRITERS = 8
+SECONDS = 5.0
+PAIRS = 3
+PATIENCE_SECONDS = 60.0
+PLAIN = NOTE.replace("audit_log", "plain_log")
+
+
+def audit_appends_per_second() -> list[Figure]:
+    """Transactions of one change each, from eight connections, while every one of them is sealed."""
+    with _database() as (postgres, clerk), clerk.running():
+        _append(clerk.app, NOTE, 1.0)
+        _seconds_until_sealed(clerk)
+        ours, plain, behind = [], [], []
+        for _ in range(PAIRS):
+            plain.append(_append(postgres.conninfo("audit"), PLAIN, SECONDS))
+            ours.append(_append(clerk.app, NOTE, SECONDS))
+            behind.append(_seconds_until_sealed(clerk))
+    return [
+        Figure(
+            "audit_appends_per_second",
+            median(ours),
+            median(plain),
+            "1/s",
+            "ratio >= 0.6",
+            {"seconds from the last append until all are sealed, most": max(behind)},
+            f"{WRITERS} connections, one row in each transaction, {SECONDS:.0f} s, {PAIRS} pairs. The limit inserts "
+            "the same values into a table with a key alone, and nobody seals.",
+        )
+    ]
+
+
+@contextmanager
+def _database() -> Iterator[tuple[PostgresProcess, Clerk]]:
+    with running_postgres() as postgres, running_openbao() as vault, tempfile.TemporaryDirectory() as home:
+        with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
+            for role in ROLES:
+                connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{postgres.password}'")  # type: ignore[arg-type]
+            connection.execute("CREATE DATABASE audit OWNER vivesphere_owner")
+        engine = create_engine(postgres.url("audit", "vivesphere_owner"))
+        with engine.connect() as connection:
+            migrate.upgrade(connection)
+        engine.dispose()
+        with psycopg.connect(postgres.conninfo("audit"), autocommit=True) as connection:
+            connection.execute(
+                "CREATE TABLE plain_log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, category text, actor text,"
+                " at timestamptz DEFAULT now(), actor_kind text, action text, subject text, details jsonb)"
+            )
+        keep_logins(vault, postgres.password)
+        server = Server(postgres.host, postgres.port, "audit", tls="disable")
+        yield postgres, Clerk(vault, postgres, server, Path(home))
+
+
+def _append(conninfo: str, statement: str, seconds: float) -> float:
+    """Rows a second from all writers together."""
+    written = [0] * WRITERS
+
+    def write(number: int) -> None:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                connection.execute(statement, [f"post-{written[number]}"])  # type: ignore[arg-type]
+                written[number] += 1
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(written) / (time.monotonic() - began)
+
+
+def _seconds_until_sealed(clerk: Clerk) -> float:
+    began = time.monotonic()
+    with psycopg.connect(clerk.app, autocommit=True) as connection:
+        while connection.execute(
+            "SELECT (SELECT count(*) FROM audit_log) > (SELECT count(*) FROM audit_leaves)"
+        ).fetchone() == (True,):
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise TimeoutError(clerk.log.read_text(encoding="utf-8")[-2000:])
+            time.sleep(0.05)
+    return time.monotonic() - began
