@@ -5,8 +5,8 @@ Works with the previous release: it asks for nothing that this adds.
 
 from tasks.store.migrations.sql import run_beside
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
