@@ -1,13 +1,14 @@
 """Roles and databases, on a server that the stack did not start."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from config.places import Places
-from config.settings import Postgres, Settings
+from config.settings import Postgres, Settings, X
 from deployments.local import databases
 from tests.postgres_process import PostgresProcess, running_postgres
 
@@ -77,3 +78,27 @@ def test_a_wrong_admin_password_is_said_with_the_settings_to_look_at(places: Pla
     )
     with pytest.raises(databases.DatabaseRefusedError, match="postgres.admin_password_file"):
         databases.provision(Places(settings), a_password)
+
+
+def test_played_hours_end_where_x_is_the_real_one(places: Places, server: PostgresProcess) -> None:
+    databases.provision(places, a_password)
+    databases.migrate(places, a_password)
+    wall = datetime.now(UTC)
+    databases.set_clock(places, a_password, wall=wall, now=wall + timedelta(days=1), speed=60)
+    assert hours_ahead(server) > 23
+    with pytest.raises(databases.DatabaseRefusedError, match="never stands still"):
+        databases.set_clock(places, a_password, wall=wall, now=wall, speed=0)
+    real = Places(places.settings.model_copy(update={"x": X(base_url="https://x.example")}))
+    with pytest.raises(databases.DatabaseRefusedError, match="sandbox alone"):
+        databases.set_clock(real, a_password, wall=wall, now=wall, speed=1)
+    databases.migrate(places, a_password)
+    assert hours_ahead(server) > 23
+    databases.migrate(real, a_password)
+    assert abs(hours_ahead(server)) < 0.01
+
+
+def hours_ahead(server: PostgresProcess) -> float:
+    with psycopg.connect(server.conninfo("vivesphere")) as connection:
+        row = connection.execute("SELECT extract(epoch FROM app_now() - clock_timestamp())::float8 / 3600").fetchone()
+    assert row is not None
+    return float(row[0])
