@@ -25,6 +25,10 @@ path "${kv}/metadata/services/+" { capabilities = ["read", "delete"] }
 path "${kv}/data/postgres/app"     { capabilities = ["read"] }
 path "${kv}/data/postgres/gateway" { capabilities = ["read"] }
 
+# A bot's half of the keys of its records: made at the first, read for each, destroyed to forget the bot.
+path "${kv}/data/bots/+/record-key"     { capabilities = ["create", "read"] }
+path "${kv}/metadata/bots/+/record-key" { capabilities = ["read", "delete"] }
+
 # Bot records, and the check of the audit's seals.
 path "${transit}/encrypt/bot-records" { capabilities = ["update"] }
 path "${transit}/decrypt/bot-records" { capabilities = ["update"] }
