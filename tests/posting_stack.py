@@ -57,6 +57,10 @@ class PostingStack:
         self._database: psycopg.Connection[dict[str, Any]] | None = None
         self._ledger_from = 0
 
+    def another(self) -> "PostingStack":
+        """The same stack by a connection of its own, for another thread."""
+        return PostingStack(self.running)
+
     def begin(self) -> None:
         """A test begins: X behaves, and its ledger is read from here on."""
         self.x("DELETE", "/faults")

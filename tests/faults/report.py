@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.breaking import FAULTS, Aftermath
-from tests.flows.thousand import thousand_posts
+from tests.flows.many_posts import thousand_posts
 from tests.posting_stack import PostingStack
 from tests.running_stack import RunningStack
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.flows.thousand import POSTS, thousand_posts
+from tests.flows.many_posts import POSTS, thousand_posts
 from tests.posting_stack import PostingStack
 
 
