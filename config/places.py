@@ -1,6 +1,7 @@
 """Where everything is: folders under VIVESPHERE_HOME and addresses of the parts, from settings alone."""
 
 import hashlib
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,10 +124,35 @@ class Places:
 
     @property
     def gateway(self) -> str:
-        """Base address of the gateway."""
-        if self.settings.gateway.port is None:
+        """Base address of the gateway on this machine; elsewhere the one under which people reach it."""
+        wanted = self.settings.gateway
+        if wanted.port is None:
+            if wanted.public_url:
+                return self.front_door
             raise NotStartedError("the gateway")
-        return f"http://{self.settings.gateway.host}:{self.settings.gateway.port}"
+        return f"{'https' if wanted.tls_certificate_file else 'http'}://{wanted.host}:{wanted.port}"
+
+    @property
+    def front_door(self) -> str:
+        """Base address of the gateway as people reach it; links for them begin with it."""
+        return (self.settings.gateway.public_url or self.gateway).rstrip("/")
+
+    def gateway_trust(self) -> ssl.SSLContext:
+        """What a program of ours checks the gateway's certificate by: on this machine it is that very certificate."""
+        wanted = self.settings.gateway
+        if wanted.port is None or wanted.tls_certificate_file is None:
+            return ssl.create_default_context()
+        context = ssl.create_default_context(cafile=str(APP_ROOT / wanted.tls_certificate_file))
+        # Under whatever name it was given out: we know the one we gave.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.check_hostname = False
+        return context
+
+    @property
+    def cli_key(self) -> Path:
+        """0600 file with the API key that `vivesphere` uses."""
+        wanted = self.settings.gateway.key_file
+        return APP_ROOT / wanted if wanted else self.secrets / "cli.key"
 
     def role_id(self, role: str) -> Path:
         """File with an AppRole's role-id."""

@@ -115,10 +115,21 @@ class X(Section):
 
 
 class Gateway(Section):
-    """Sign-in, REST API."""
+    """Sign-in, roles, REST API."""
 
     host: str = wiring(LOOPBACK, "Address the gateway listens on.")
     port: int | None = wiring(None, "Port of the gateway; chosen at the first `up`, 8000 if free.", ge=1, le=65535)
+    public_url: str | None = wiring(
+        None, "Address under which people reach the gateway where that is another, such as https://bots.example.org."
+    )
+    tls_certificate_file: Path | None = wiring(None, "PEM file with the certificate and its chain; set: TLS is spoken.")
+    tls_key_file: Path | None = wiring(None, "0600 PEM file with the certificate's key.")
+    trusted_proxies: str = wiring(
+        "", "Addresses of proxies in front of us whose X-Forwarded headers are believed, separated by commas."
+    )
+    key_file: Path | None = wiring(
+        None, "0600 file with the API key that the commands use; unset: the one that `up` makes."
+    )
     access_token_seconds: int = policy(900, "How long an access token is good for, in seconds.", ge=60, le=86_400)
     reads_per_minute: int = tuning(1200, "What one client may look at in a minute.", ge=10, le=1_000_000)
     changes_per_minute: int = tuning(
@@ -130,7 +141,25 @@ class Gateway(Section):
     recheck_seconds: float = tuning(
         15.0, "How often a websocket's session or key is looked at again, in seconds.", ge=0.1, le=600
     )
+    session_idle_seconds: int = policy(
+        28_800, "A browser's session ends when it was not used for this long, in seconds.", ge=60, le=2_592_000
+    )
+    session_seconds: int = policy(
+        86_400, "A browser's session ends after this time, used or not, in seconds.", ge=60, le=2_592_000
+    )
+    link_seconds: int = policy(
+        86_400, "How long a link to choose a password is good for, in seconds.", ge=60, le=604_800
+    )
+    attempts_max: int = policy(10, "Sign-ins that one name may fail within lock_seconds.", ge=1, le=1000)
+    client_attempts_max: int = policy(
+        50, "Sign-ins that one client address may fail within lock_seconds.", ge=1, le=100_000
+    )
+    lock_seconds: int = policy(900, "How long failed sign-ins count, in seconds.", ge=1, le=86_400)
+    remembered_seconds: float = tuning(
+        5.0, "How long a token, key or session that was checked is believed unasked, in seconds.", ge=0, le=60
+    )
     hashing_slots: int = tuning(2, "Passwords checked at the same time; each takes 64 MB.", ge=1, le=16)
+    hashing_line: int = tuning(50, "Sign-ins that wait for their turn; more are sent away at once.", ge=0, le=10_000)
 
 
 class Posting(Section):

@@ -89,7 +89,12 @@ class PrefectStandIn:
         @app.post("/api/flow_runs/filter")
         async def recent(body: dict[str, Any]) -> list[dict[str, Any]]:
             wanted = body.get("deployments", {}).get("id", {}).get("any_")
-            return [run for run in self.runs.values() if wanted is None or run["deployment_id"] in wanted]
+            ids = body.get("flow_runs", {}).get("id", {}).get("any_")
+            return [
+                run
+                for run in self.runs.values()
+                if (wanted is None or run["deployment_id"] in wanted) and (ids is None or run["id"] in ids)
+            ]
 
         return app
 

@@ -1,5 +1,6 @@
 """The API as the commands use it: its address and key, and its problems as exit codes."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +26,14 @@ ENDED = ("completed", "failed", "crashed", "cancelled")
 class Api:
     """One conversation with the gateway."""
 
-    def __init__(self, address: str, key: str) -> None:
+    def __init__(self, address: str, key: str, trust: ssl.SSLContext) -> None:
         self._address = address
         self._client = httpx.Client(
             base_url=f"{address}/api/v1",
             headers={"Authorization": f"Bearer {key}"},
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
+            verify=trust,
         )
 
     def get(self, path: str, **query: Any) -> Any:
@@ -62,6 +64,10 @@ class Api:
         headers = {"Content-Type": "application/octet-stream"}
         return self._sent("POST", path, content=content, params=given, headers=headers, timeout=UPLOAD_SECONDS)
 
+    def delete(self, path: str) -> Any:
+        """What the API answers when something ends."""
+        return self._ask("DELETE", path, None, {})
+
     def close(self) -> None:
         """End the conversation."""
         self._client.close()
@@ -74,7 +80,7 @@ class Api:
         with self._errors():
             answer = self._client.request(method, path, **request)
         if answer.is_success:
-            return answer.json()
+            return answer.json() if answer.content else None
         raise _error(answer, self._address)
 
     @contextmanager
@@ -96,14 +102,14 @@ class Api:
 def api() -> Iterator[Api]:
     """The gateway of the settings, with the key that it made for this command."""
     places = Places(loading.settings())
-    file = places.secrets / "cli.key"
+    file = places.cli_key
     try:
         key = file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise CommandError(f"there is no key in {file}: `vivesphere up` makes it") from None
     except OSError as error:
         raise CommandError(f"the key in {file} cannot be read: {error.strerror}", REFUSED) from None
-    talking = Api(places.gateway, key)
+    talking = Api(places.gateway, key, places.gateway_trust())
     try:
         yield talking
     finally:
@@ -126,5 +132,5 @@ def _error(answer: httpx.Response, address: str) -> CommandError:
     lines = [f"{error['field']}: {error['problem']}" for error in problem.get("errors", [])]
     code = CODES_BY_TYPE.get(kind) or CODES.get(answer.status_code, FAILED)
     if answer.status_code == httpx.codes.UNAUTHORIZED:
-        detail += ": delete the key file and restart the gateway, it makes a new one"
+        detail += ": name a key of yours in gateway.key_file, or delete secrets/cli.key and restart the gateway"
     return CommandError("\n".join(lines) or detail, code)

@@ -1,6 +1,7 @@
 """`vivesphere up | down | status | doctor`: commands that touch files and processes of this machine, not the API."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def up(as_json: Json = False, register_again: Register = False) -> None:
     """Start the stack and wait until all of it is healthy; harmless if it runs already."""
+    began = time.time()
     with explained():
         places = stack.up(lambda line: typer.echo(line, err=True), register_again)
         found = parts.status(places)
@@ -42,6 +44,9 @@ def up(as_json: Json = False, register_again: Register = False) -> None:
     typer.echo("")
     for door, path in files.items():
         typer.echo(f"sign-in for {door}: {path}")
+    link = stack.new_link(places, began)
+    if link:
+        typer.echo(f"\nchoose the admin's password, once: {link}")
 
 
 def down() -> None:

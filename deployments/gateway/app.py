@@ -13,7 +13,23 @@ from deployments.gateway import opening, problems
 from deployments.gateway.doorway import Doorway
 from deployments.gateway.limits import Limits
 from deployments.gateway.proxy import PAGES, Proxy
-from deployments.gateway.routers import apps, audit, auth, bots, consent, health, media, personas, posts, runs, today
+from deployments.gateway.routers import (
+    apps,
+    audit,
+    auth,
+    bots,
+    consent,
+    health,
+    jwks,
+    keys,
+    media,
+    personas,
+    posts,
+    roles,
+    runs,
+    today,
+    users,
+)
 
 API = "/api/v1"
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (
@@ -27,6 +43,10 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, audit.router),
     (API, today.router),
     (API, runs.router),
+    (API, users.router),
+    (API, roles.router),
+    (API, keys.router),
+    ("", jwks.router),
     ("", consent.router),
 )
 

@@ -15,6 +15,7 @@ from config.places import NotStartedError, Places
 from deployments.gateway import first_sign_in, tokens
 from deployments.gateway.tokens import Signer
 from tasks.connections import Connections, open_connections
+from tasks.operations.passwords import hashing
 from tasks.store import base
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -75,6 +76,7 @@ async def _open(found: Opening, places: Places, stack: AsyncExitStack) -> None:
                 at = await attempt.enter_async_context(open_connections("gateway", places))
                 # The database first: without its schema there is nobody to sign in.
                 await first_sign_in.ensure(at)
+                await hashing(at).prepare()
                 found.ready = Ready(at, await tokens.signer(at))
                 stack.push_async_exit(attempt.pop_all())
                 return

@@ -22,11 +22,23 @@ from blocks.vault.errors import VaultError
 from blocks.x.errors import XError
 from config.places import NotStartedError
 from tasks.domain.media import MediaError
+from tasks.operations.api_keys import NoSuchKeyError, WorthlessKeyError
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.consent import ConsentError
+from tasks.operations.passwords import BusyError
 from tasks.operations.posts import NoSuchPostError, StaleError, TooLateError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
 from tasks.operations.threads import ThreadError
+from tasks.operations.users import (
+    EndsBeforeNowError,
+    LastAdminError,
+    LinkUsedError,
+    NameTakenError,
+    NoSuchRoleError,
+    NoSuchUserError,
+    WeakPasswordError,
+    WrongPasswordError,
+)
 from tasks.operations.x_apps import UseCaseTakenError
 
 MEDIA_TYPE = "application/problem+json"
@@ -67,6 +79,17 @@ TABLE: Mapping[type[Exception], Answer] = {
     MediaError: Answer(422, "media-refused", lambda error: f"X does not take this file: {error}"),
     ConsentError: Answer(409, "cannot-connect"),
     UseCaseTakenError: Answer(409, "use-case-taken"),
+    NoSuchUserError: Answer(404, "no-such-user"),
+    NoSuchRoleError: Answer(404, "no-such-role"),
+    NoSuchKeyError: Answer(404, "no-such-key"),
+    NameTakenError: Answer(409, "name-taken"),
+    LastAdminError: Answer(409, "last-admin"),
+    LinkUsedError: Answer(410, "link-used"),
+    WeakPasswordError: Answer(422, "weak-password"),
+    WrongPasswordError: Answer(403, "wrong-password"),
+    WorthlessKeyError: Answer(422, "worthless-key"),
+    EndsBeforeNowError: Answer(422, "ends-before-now"),
+    BusyError: Answer(503, "sign-in-busy"),
     PermissionError: Answer(403, "not-allowed"),
     XError: Answer(502, "x-refused", lambda error: f"X said no: {error.detail}"),
     VaultError: Answer(503, "vault-away", lambda _: "the vault does not serve now; try again in a moment"),

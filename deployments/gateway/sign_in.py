@@ -1,12 +1,13 @@
 """Who is asking, and may they: the one door of our routes, of the proxy and of websockets.
 
 `authenticate` says who it is, `Actor.may` what he may do. People sign in by name and password; signing in through
-somebody else's OpenID Connect would become a third way in here, beside `_by_key` and `_by_token`.
+somebody else's OpenID Connect will begin a session as `console/sign_in.py` does, and nothing in here will change.
 """
 
 import base64
 import binascii
 import logging
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Security
@@ -15,12 +16,15 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from deployments.gateway import cookies
 from deployments.gateway.opening import Ready
+from deployments.gateway.origins import changes, same_origin
 from deployments.gateway.problems import ProblemError
 from deployments.gateway.tokens import TokenRefusedError
 from tasks.connections import Connections
 from tasks.domain.roles import Actor, Permission
 from tasks.operations import access
+from tasks.operations.access import SESSION_PREFIX
 
 TOKEN_CHARACTERS_MAX = 4096
 
@@ -48,7 +52,8 @@ async def authenticate(running: Ready, scope: Scope) -> Actor | None:
     """Who makes this request or opens this websocket; None for a stranger.
 
     Read from the headers: `Authorization: Bearer` with an access token or an API key `<id>:<secret>`, or
-    `Authorization: Basic` with an API key. What he may do, `Actor.may` says.
+    `Authorization: Basic` with an API key; else the cookie of a session, which counts for what changes something only
+    where a page of ours asks. What he may do, `Actor.may` says.
     """
     try:
         return await identify(running, scope)
@@ -59,17 +64,26 @@ async def authenticate(running: Ready, scope: Scope) -> Actor | None:
 async def holder(running: Ready, credential: str) -> Actor | None:
     """Whom an access token or API key belongs to, where it does not come in a header; None for any other text."""
     try:
-        return await _holder(running, credential)
+        return await _by_credential(running, credential, fresh=True)
     except ProblemError:
         return None
 
 
 async def identify(running: Ready, scope: Scope) -> Actor:
-    """As `authenticate`, but raises 401 with the reason, and notes the refusal."""
+    """As `authenticate`, but raises the reason, 401 or 403, and notes the refusal.
+
+    What only looks is believed for a few seconds without asking the database; what changes something never is.
+    """
+    shown = credential(Headers(scope=scope))
+    session = None if shown is not None else cookies.read(scope)
     try:
-        return await _holder(running, credential(Headers(scope=scope)))
+        if session is not None and changes(scope) and not same_origin(scope):
+            raise ProblemError(403, "cross-site", "a session counts only on pages of ours: send a token or a key")
+        if session is not None:
+            return await _recognised(running, session, fresh=changes(scope))
+        return await _by_credential(running, shown, fresh=changes(scope))
     except ProblemError as problem:
-        _note(scope, problem)
+        note(scope, problem)
         raise
 
 
@@ -120,9 +134,9 @@ class NeedsOfToken(Needs):
     ) -> Actor:
         """The holder of the token."""
         try:
-            actor = await _holder(running, token.get_secret_value())
+            actor = await _by_credential(running, token.get_secret_value(), fresh=True)
         except ProblemError as problem:
-            _note(request.scope, problem)
+            note(request.scope, problem)
             raise
         return await self.admit(running, actor)
 
@@ -137,11 +151,38 @@ def needs_of_token(permission: Permission) -> Any:
     return Depends(NeedsOfToken(permission))
 
 
-async def _holder(running: Ready, given: str | None) -> Actor:
-    """The user or program as they stand now; a disabled user's token ends at once. Raises 401."""
-    if not given or len(given) > TOKEN_CHARACTERS_MAX:
+async def _by_credential(running: Ready, shown: str | None, fresh: bool) -> Actor:
+    """As `_recognised`, for what programs show; a session is the browser's cookie and nothing else."""
+    if not shown or len(shown) > TOKEN_CHARACTERS_MAX:
         raise _stranger("sign-in-needed", "send `Authorization: Bearer` with an access token or an API key")
-    return await (_by_key if ":" in given else _by_token)(running, given)
+    if shown.startswith(SESSION_PREFIX):
+        raise _stranger("token-refused", "the access token is not one of ours")
+    return await _recognised(running, shown, fresh)
+
+
+async def _recognised(running: Ready, shown: str, fresh: bool) -> Actor:
+    """The user or program as they stand now, or if that will do, stood a few seconds ago. Raises 401."""
+    lately = access.remembered(running.connections)
+    found, changes_before = None if fresh else lately.get(shown), lately.changes
+    if found is None:
+        lately.drop(shown)
+        seconds = running.connections.places.settings.gateway.remembered_seconds
+        if shown.startswith(SESSION_PREFIX):
+            found = await _by_session(running, shown)
+        elif ":" in shown:
+            found = await _by_key(running, shown)
+        else:
+            found, left = await _by_token(running, shown)
+            seconds = min(seconds, left)
+        lately.put(shown, found, seconds, changes_before)
+    return found
+
+
+async def _by_session(running: Ready, secret: str) -> Actor:
+    actor = await access.by_session(running.connections, secret)
+    if actor is None:
+        raise _stranger("session-ended", "the session has ended: sign in again")
+    return actor
 
 
 async def _by_key(running: Ready, key: str) -> Actor:
@@ -151,23 +192,24 @@ async def _by_key(running: Ready, key: str) -> Actor:
     return actor
 
 
-async def _by_token(running: Ready, token: str) -> Actor:
+async def _by_token(running: Ready, token: str) -> tuple[Actor, float]:
+    """The user, and for how many seconds more the token is good."""
     try:
-        username = running.signer.holder(token).username
+        named = await running.signer.holder(token)
     except TokenRefusedError as error:
         raise _stranger("token-expired" if error.expired else "token-refused", str(error)) from None
-    actor = await access.by_name(running.connections, username)
+    actor = await access.by_name(running.connections, named.username, named.generation)
     if actor is None:
-        raise _stranger("token-refused", "the user of this token is gone or disabled")
-    return actor
+        raise _stranger("token-refused", "the user of this token is gone, disabled or was signed out")
+    return actor, (named.expires_at - datetime.now(UTC)).total_seconds()
 
 
 def _stranger(problem: str, detail: str) -> ProblemError:
     return ProblemError(401, problem, detail, {"WWW-Authenticate": "Bearer"})
 
 
-def _note(scope: Scope, problem: ProblemError) -> None:
-    client = scope.get("client")
+def note(scope: Scope, problem: ProblemError) -> None:
+    """Write a refusal into the security log."""
     security_log.info(
         "refused: %s",
         problem.problem,
@@ -178,7 +220,13 @@ def _note(scope: Scope, problem: ProblemError) -> None:
             "details": {
                 "problem": problem.problem,
                 "method": scope.get("method", "WEBSOCKET"),
-                "client": client[0] if client else "unknown",
+                "client": client_of(scope),
             },
         },
     )
+
+
+def client_of(scope: Scope) -> str:
+    """The address that a request came from; behind a trusted proxy the one that the proxy names."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"

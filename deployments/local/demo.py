@@ -24,6 +24,7 @@ from config.places import NotStartedError, Places
 from deployments.cli import bot_files
 from deployments.cli.client import Api, api, wait_for_run
 from deployments.cli.failures import CommandError
+from deployments.gateway import first_sign_in
 from deployments.local import programs, stack
 from tasks.domain.budget import Prices, cost_usd
 
@@ -239,7 +240,10 @@ def _tell_where(console: Console, places: Places) -> None:
     ui = places.prefect.removesuffix("/api")
     where = Table.grid(padding=(0, 2))
     where.add_row("Prefect UI (runs, logs)", ui, f"sign-in: {_near(places.prefect_auth)}")
-    where.add_row("our API", f"{places.gateway}/docs", f"admin's password: {_near(places.secrets / 'admin.password')}")
+    where.add_row("our API", f"{places.front_door}/docs", f"an API key: {_near(places.cli_key)}")
+    link = first_sign_in.link_file(places)
+    if link.exists():
+        where.add_row("your account", f"{places.front_door}/account", f"choose its password: {_near(link)}")
     where.add_row("the X sandbox", places.x, "what the world sees")
     where.add_row("the bots", ".venv/bin/vivesphere bots list", "")
     where.add_row("their posts", ".venv/bin/vivesphere posts list", "")

@@ -69,7 +69,7 @@ def _gateway_refusal(places: Places) -> str | None:
     # Not its front page: that answers before the gateway has reached the database and made its keys.
     address = f"{places.gateway}/api/v1/health"
     try:
-        answer = httpx.get(address, timeout=PROBE_SECONDS, trust_env=False)
+        answer = httpx.get(address, timeout=PROBE_SECONDS, trust_env=False, verify=places.gateway_trust())
         if not answer.is_success:
             return f"HTTP {answer.status_code}"
         ours = answer.json().get("stack") == places.stack

@@ -132,11 +132,20 @@ def _tell(note: Note, told: set[str], progress: Progress) -> None:
             progress(f"{name} is {part.state}" + (f" at {part.address}" if part.address else ""))
 
 
+def new_link(places: Places, since: float) -> str | None:
+    """Where the first admin chooses a password, if that link was made since an instant (seconds of the epoch)."""
+    file = first_sign_in.link_file(places)
+    try:
+        return file.read_text(encoding="utf-8").strip() if file.stat().st_mtime >= since else None
+    except FileNotFoundError:
+        return None
+
+
 def sign_in_files(places: Places) -> dict[str, Path]:
     """Which 0600 file opens which door, by what it opens."""
     files = {
         "Prefect's pages": places.prefect_auth,
-        "the API and its pages, as admin": first_sign_in.password_file(places),
+        "the first admin, who chooses a password there": first_sign_in.link_file(places),
         "Postgres, as its admin": postgres.admin_password_file(places),
         "the X sandbox's controls": programs.sandbox_token_file(places) if places.x_is_sandbox else None,
     }

@@ -146,6 +146,14 @@ def narrowed(grants: Iterable[Grant], role: Role | None, label: str | None) -> f
     )
 
 
+def covers(held: Iterable[Grant], wanted: Iterable[Grant]) -> bool:
+    """True where whoever holds `held` could do all that `wanted` grants: nobody hands on more than he has."""
+    have = frozenset(held)
+    return all(
+        any(Grant(role, label) in have for role in (one.role, "admin") for label in (one.label, None)) for one in wanted
+    )
+
+
 def system(name: str) -> Actor:
     """The actor of work that no person asked for, such as the sweeper."""
     return Actor(name, "system", frozenset({Grant("admin")}))

@@ -1,51 +1,165 @@
-"""Sign-in of people and programs."""
+"""Who calls us: people by password, link or session, programs by key."""
 
-import asyncio
 import hashlib
 import hmac
 import secrets
-from functools import cache
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.connections import Connections
 from tasks.domain.roles import Actor, Permission, system
 from tasks.operations import activity
-from tasks.store import access
+from tasks.operations.passwords import hashing
+from tasks.store import access, api_keys, sessions, sign_in_attempts
+from tasks.store.access import UserRow
 
-# Argon2 takes 64 MB a check: without a bound, a flood of sign-ins is a flood of memory.
-_slots: asyncio.Semaphore | None = None
-
-
-def _hasher() -> PasswordHash:
-    return PasswordHash((Argon2Hasher(),))
-
-
-@cache
-def _stand_in() -> str:
-    """A hash that no password fits, checked for names that do not exist: both answers take the same time."""
-    return _hasher().hash(secrets.token_urlsafe(32))
+# Ended sessions stay visible for whoever looks into an incident.
+ENDED_SESSIONS_KEPT = timedelta(days=30)
+REMEMBERED_MAX = 10_000
+# Tells a session's secret from tokens and keys wherever one of them is shown.
+SESSION_PREFIX = "session."
 
 
-async def sign_in(at: Connections, username: str, password: str) -> Actor | None:
-    """The user whom name and password belong to; None for any other pair, and nothing tells which part was wrong."""
-    found = await by_password(at, username, password)
-    async with at.transaction() as session:
-        actor = found or system("gateway")
-        await activity.remark(session, actor, "access.sign_in" if found else "access.refused", username[:100])
+@dataclass
+class Remembered:
+    """Who was recognised within the last seconds, by the digest of what he showed.
+
+    Every change of users, roles and keys in this process forgets it all; one in another process counts once the
+    seconds have passed.
+    """
+
+    found: OrderedDict[bytes, tuple[float, Actor]] = field(default_factory=OrderedDict)
+    changes: int = 0
+
+    def get(self, shown: str) -> Actor | None:
+        """The actor, if it is not too long ago."""
+        until, actor = self.found.get(_digest(shown), (0.0, None))
+        return actor if until > time.monotonic() else None
+
+    def put(self, shown: str, actor: Actor, seconds: float, changes: int) -> None:
+        """Remember, unless something has changed since `changes` was read."""
+        if changes != self.changes or seconds <= 0:
+            return
+        self.found[_digest(shown)] = (time.monotonic() + seconds, actor)
+        if len(self.found) > REMEMBERED_MAX:
+            self.found.popitem(last=False)
+
+    def drop(self, shown: str) -> None:
+        """Look this one up again."""
+        self.found.pop(_digest(shown), None)
+
+    def forget(self) -> None:
+        """Look everybody up again."""
+        self.changes += 1
+        self.found.clear()
+
+
+def remembered(at: Connections) -> Remembered:
+    """The one of this process."""
+    return at.kept(Remembered, Remembered)
+
+
+@asynccontextmanager
+async def changing(at: Connections) -> AsyncIterator[AsyncSession]:
+    """A transaction that changes who may do what; whoever was recognised before it is looked up again after it."""
+    try:
+        async with at.transaction() as session:
+            yield session
+    finally:
+        remembered(at).forget()
+
+
+async def sign_in(at: Connections, username: str, password: str, client: str) -> UserRow | None:
+    """The user whom name and password belong to; None for any other pair. Raises BusyError."""
+    found = await prove(at, username, password, client)
+    if found:
+        async with at.transaction() as session:
+            await activity.remark(session, person(found), "access.sign_in", found.username, client=client)
     return found
 
 
-async def by_password(at: Connections, username: str, password: str) -> Actor | None:
-    """As `sign_in`, without a word in the log: for a program that looks whether a password still fits."""
+async def prove(at: Connections, username: str, password: str, client: str) -> UserRow | None:
+    """Whether somebody is who he says he is. Neither the answer nor its time tells why not: no such user, another
+    password, disabled, or too many attempts by this name or from this client. Raises BusyError."""
+    wanted = at.places.settings.gateway
+    name = username.strip().lower()[:100]
+    by_user, by_client = f"user {name}", f"client {client}"
+    window = timedelta(seconds=wanted.lock_seconds)
+    async with hashing(at).turn():
+        async with at.transaction() as session:
+            tried = await sign_in_attempts.count(session, (by_user, by_client), window)
+            user = await access.user_by_name(session, name)
+        open_to = user if user and user.disabled_at is None else None
+        right = await hashing(at).fits(password, open_to.password_hash if open_to else None)
+    locked = tried[by_user] > wanted.attempts_max or tried[by_client] > wanted.client_attempts_max
+    found = open_to if right and not locked else None
+    async with at.transaction() as session:
+        await sign_in_attempts.clear(session, window)
+        if found:
+            await sign_in_attempts.forgive(session, by_user, by_client)
+        else:
+            # A name that nobody has is often a password typed into the wrong field.
+            subject = user.username if user else "a name that nobody has"
+            await activity.remark(session, system("gateway"), "access.refused", subject, client=client, locked=locked)
+    return found
+
+
+async def begin_session(at: Connections, user: UserRow, client: str) -> str:
+    """The secret of a new session; it is in the browser's cookie alone."""
+    secret = SESSION_PREFIX + secrets.token_urlsafe(32)
+    life = timedelta(seconds=at.places.settings.gateway.session_seconds)
+    async with at.transaction() as session:
+        await sessions.clear(session, ENDED_SESSIONS_KEPT)
+        await sessions.begin(session, user.id, _digest(secret), client, life)
+    return secret
+
+
+async def end_session(at: Connections, secret: str) -> None:
+    """End one, if it is in force."""
+    async with changing(at) as session:
+        user_id = await sessions.end(session, _digest(secret))
+        user = await access.user_by_id(session, user_id) if user_id else None
+        if user:
+            await activity.remark(session, person(user), "access.sign_out", user.username)
+
+
+async def by_session(at: Connections, secret: str) -> Actor | None:
+    """The person whose session this is; being asked keeps it from ending for want of use."""
+    idle = timedelta(seconds=at.places.settings.gateway.session_idle_seconds)
+    async with at.transaction() as session:
+        found = await sessions.see(session, _digest(secret), idle)
+    return Actor(found.username, "user", found.grants, found.user_id) if found else None
+
+
+async def by_key(at: Connections, key: str) -> Actor | None:
+    """The program that an API key `<id>:<secret>` belongs to, with its owner's roles or what is left of them in a
+    narrowed key; None for any other text."""
+    name, _, secret = key.partition(":")
+    try:
+        key_id = UUID(name)
+    except ValueError:
+        return None
+    async with at.transaction() as session:
+        found = await api_keys.holder(session, key_id)
+        if found is None or not hmac.compare_digest(found.secret_sha256, _digest(secret)):
+            return None
+        await api_keys.used(session, key_id)
+    return Actor(f"{found.username}/{found.name}", "key", found.grants, found.user_id)
+
+
+async def by_name(at: Connections, username: str, generation: int) -> Actor | None:
+    """The user of an access token as he stands now; None if he is gone or disabled, or the token is void."""
     async with at.transaction() as session:
         user = await access.user_by_name(session, username)
-    hashed = user.password_hash if user else await asyncio.to_thread(_stand_in)
-    async with _semaphore(at.places.settings.gateway.hashing_slots):
-        right = await asyncio.to_thread(_hasher().verify, password, hashed)
-    return Actor(user.username, "user", user.grants, user.id) if user and right else None
+    valid = user is not None and user.disabled_at is None and user.generation == generation
+    return person(user) if user and valid else None
 
 
 async def denied(at: Connections, actor: Actor, permission: Permission) -> None:
@@ -54,50 +168,9 @@ async def denied(at: Connections, actor: Actor, permission: Permission) -> None:
         await activity.remark(session, actor, "access.denied", permission)
 
 
-async def by_key(at: Connections, key: str) -> Actor | None:
-    """The program that an API key `<id>:<secret>` belongs to, with its owner's roles; None for any other text."""
-    name, _, secret = key.partition(":")
-    try:
-        key_id = UUID(name)
-    except ValueError:
-        return None
-    async with at.transaction() as session:
-        row = await access.key_by_id(session, key_id)
-    if row is None or not hmac.compare_digest(row.secret_sha256, _digest(secret)):
-        return None
-    return Actor(f"{row.username}/{row.name}", "key", row.grants, row.user_id)
-
-
-async def by_name(at: Connections, username: str) -> Actor | None:
-    """A user as he stands now; None if he is gone or disabled."""
-    async with at.transaction() as session:
-        user = await access.user_by_name(session, username)
-    return Actor(user.username, "user", user.grants, user.id) if user else None
-
-
-async def ensure_admin(at: Connections, username: str, password: str) -> UUID:
-    """Make the first admin, or give the one who stands this password; his roles stay."""
-    hashed = await asyncio.to_thread(_hasher().hash, password)
-    async with at.transaction() as session:
-        user_id = await access.put_user(session, username, hashed, "admin")
-        await activity.note(session, system("up"), "access.admin_set", username, "security")
-    return user_id
-
-
-async def new_key(at: Connections, user_id: UUID, name: str, actor: Actor) -> str:
-    """A new API key `<id>:<secret>`, shown once; an older key of this name ends."""
-    secret = secrets.token_urlsafe(32)
-    async with at.transaction() as session:
-        key_id = await access.replace_key(session, user_id, name, _digest(secret))
-        await activity.note(session, actor, "access.key_made", name, "security", key_id=str(key_id))
-    return f"{key_id}:{secret}"
-
-
-def _semaphore(slots: int) -> asyncio.Semaphore:
-    global _slots
-    if _slots is None:
-        _slots = asyncio.Semaphore(slots)
-    return _slots
+def person(user: UserRow) -> Actor:
+    """A user as one who acts."""
+    return Actor(user.username, "user", user.grants, user.id)
 
 
 def _digest(secret: str) -> bytes:

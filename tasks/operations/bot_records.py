@@ -167,7 +167,7 @@ async def forget(at: Connections, handle: str, reason: str, actor: Actor) -> For
 
 
 async def _readable(session: AsyncSession, handle: str, lock: bool = False) -> BotRow:
-    bot = (await bots.by_handles(session, [handle], lock)).get(handle.lower())
+    bot = (await bots.by_handles(session, [handle], lock=lock)).get(handle.lower())
     if bot is None:
         raise NoSuchBotError(handle)
     if (gone := await bot_records.forgetting(session, bot.id)) is not None:

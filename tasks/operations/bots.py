@@ -1,6 +1,6 @@
 """Bots as people handle them: bring in from files, look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
@@ -34,10 +34,13 @@ class BotChange:
 async def bring_in(at: Connections, wanted: Sequence[Bot], actor: Actor, dry_run: bool = False) -> list[BotChange]:
     """Make the database say what the files say; bots without a file are left alone.
 
+    Whose right is bound to labels changes bots that bear one, and gives and takes no other label.
+
     A label confirmation is taken over with the person's name; it never goes away by an import that is silent of it.
     """
     if actor.user_id is None:
         raise PermissionError("bots belong to a user: sign in as one")
+    within = actor.within("bots.write")
     async with at.transaction() as session:
         standing = await bots.by_handles(session, [bot.handle for bot in wanted], lock=True)
         spoken = {persona.name: persona for persona in await personas.list_all(session)}
@@ -49,6 +52,13 @@ async def bring_in(at: Connections, wanted: Sequence[Bot], actor: Actor, dry_run
             app = apps.get(bot.app) if bot.app else only
             changes.append(_compare(bot, row, app.id if app else None, spoken.get(bot.persona.name) != bot.persona))
         changes = _refuse_what_cannot_be(wanted, changes, apps)
+        if within is not None:
+            rewritten = {bot.persona.name for bot in wanted if spoken.get(bot.persona.name, bot.persona) != bot.persona}
+            beyond = await bots.personas_beyond(session, rewritten, within)
+            changes = [
+                _refuse_beyond(bot, change, standing.get(bot.handle.lower()), within, beyond)
+                for bot, change in zip(wanted, changes, strict=True)
+            ]
         if dry_run:
             return changes
         going = [(bot, change) for bot, change in zip(wanted, changes, strict=True) if change.change != "refused"]
@@ -79,16 +89,18 @@ async def bring_in(at: Connections, wanted: Sequence[Bot], actor: Actor, dry_run
     return changes
 
 
-async def list_all(at: Connections, state: str | None = None, label: str | None = None) -> Sequence[BotRow]:
-    """Bots by handle."""
+async def list_all(
+    at: Connections, actor: Actor, state: str | None = None, label: str | None = None
+) -> Sequence[BotRow]:
+    """Bots by handle, as far as the actor may see them."""
     async with at.transaction() as session:
-        return await bots.list_all(session, state, label)
+        return await bots.list_all(session, state, label, actor.within("bots.read"))
 
 
-async def get(at: Connections, handle: str) -> BotRow:
+async def get(at: Connections, handle: str, actor: Actor) -> BotRow:
     """One bot; raises NoSuchBotError."""
     async with at.transaction() as session:
-        found = await bots.by_handles(session, [handle])
+        found = await bots.by_handles(session, [handle], actor.within("bots.read"))
     if not found:
         raise NoSuchBotError(handle)
     return found[handle.lower()]
@@ -136,3 +148,21 @@ def _refuse_what_cannot_be(
         seen.add(bot.handle.lower())
         found.append(BotChange(bot.handle, "refused", {}, reason) if reason else change)
     return found
+
+
+def _refuse_beyond(
+    bot: Bot, change: BotChange, row: BotRow | None, within: Collection[str], beyond: Collection[str]
+) -> BotChange:
+    """What a right bound to labels does not reach."""
+    yours = ", ".join(sorted(within))
+    if row is not None and not set(row.labels) & set(within):
+        reason = f"@{bot.handle} bears none of your labels ({yours})"
+    elif not set(bot.labels) & set(within):
+        reason = f"give @{bot.handle} one of your labels: {yours}"
+    elif set(bot.labels) - set(within) != set(row.labels if row else ()) - set(within):
+        reason = f"only these labels are yours to give and to take: {yours}"
+    elif bot.persona.name in beyond:
+        reason = f"persona '{bot.persona.name}' is not your bots' alone; give yours another name"
+    else:
+        return change
+    return BotChange(bot.handle, "refused", {}, reason)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -53,7 +54,7 @@ async def start(at: Connections, handle: str, actor: Actor) -> ConsentLink:
     state = secrets.token_urlsafe(32)
     verifier = oauth.new_verifier()
     async with at.transaction() as session:
-        bot, app = await _bot_and_app(session, handle)
+        bot, app = await _bot_and_app(session, handle, actor.within("bots.connect"))
         consent_id = await consents.add(session, bot.id, _digest(state), lifetime)
         expires_at = await base.now(session) + lifetime
         await activity.note(session, actor, "consent.start", bot.handle, "security", bot_id=bot.id, app=app.name)
@@ -149,8 +150,10 @@ async def _keep(
     return versions
 
 
-async def _bot_and_app(session: AsyncSession, handle: str) -> tuple[BotRow, AppRow]:
-    found = await bots.by_handles(session, [handle])
+async def _bot_and_app(
+    session: AsyncSession, handle: str, within: Collection[str] | None = None
+) -> tuple[BotRow, AppRow]:
+    found = await bots.by_handles(session, [handle], within)
     if not found:
         raise NoSuchBotError(handle)
     bot = found[handle.lower()]

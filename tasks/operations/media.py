@@ -57,7 +57,7 @@ async def store(
     if alt_text is not None and len(alt_text) > ALT_TEXT_CHARACTERS_MAX:
         raise MediaError(f"the alternative text has {len(alt_text)} characters, X takes {ALT_TEXT_CHARACTERS_MAX}")
     async with at.transaction() as session:
-        bot = (await bots.by_handles(session, [handle])).get(handle.lower())
+        bot = (await bots.by_handles(session, [handle], actor.within("posts.schedule"))).get(handle.lower())
         [asset_id] = await posts.new_ids(session, 1)
     if bot is None:
         raise NoSuchBotError(handle)

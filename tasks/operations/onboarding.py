@@ -15,9 +15,12 @@ from tasks.operations import consent
 from tasks.operations.consent import ConsentError
 from tasks.store import bots, run_requests
 from tasks.store.bots import BotRow
+from tasks.store.run_requests import Wanted
 
 # Consents under way at once; X's and the vault's work, not ours.
 AT_ONCE = 4
+# A run that nobody asked for through us was started on Prefect's pages, where a role for everything is needed.
+EVERYTHING = Wanted({}, None)
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class Onboarded:
 async def waiting(at: Connections, run_request_id: UUID | None) -> list[str]:
     """Handles of bots that need a sign-in: those that the request names, or all of them."""
     async with at.transaction() as session:
-        arguments = {} if run_request_id is None else await run_requests.arguments(session, run_request_id)
-        found = await bots.list_all(session, state="needs_login")
-    handles = arguments.get("handles")
+        asked = EVERYTHING if run_request_id is None else await run_requests.wanted(session, run_request_id)
+        found = await bots.list_all(session, state="needs_login", within=asked.labels)
+    handles = asked.arguments.get("handles")
     wanted = None if handles is None else {handle.lower() for handle in handles}
     return [bot.handle for bot in found if wanted is None or bot.handle.lower() in wanted]
 

@@ -86,7 +86,7 @@ async def schedule(
 ) -> list[Receipt]:
     """Gate and store a batch; a refused draft names its rule and stops no other, save the parts of its own thread."""
     async with at.transaction() as session:
-        known = await bots.by_handles(session, [draft.bot for draft in drafts])
+        known = await bots.by_handles(session, [draft.bot for draft in drafts], actor.within("posts.schedule"))
         too_old = await base.now(session) - timedelta(seconds=at.places.settings.posting.misfire_grace_seconds)
         assets = await media.assets(session, {asset_id for draft in drafts for asset_id in draft.media})
         judged = [_judge(draft, known.get(draft.bot.lower()), too_old, assets) for draft in drafts]
@@ -120,16 +120,16 @@ async def schedule(
     return [receipt for receipt in receipts if receipt is not None]
 
 
-async def page(at: Connections, **wanted: Any) -> Sequence[PostRow]:
+async def page(at: Connections, actor: Actor, **wanted: Any) -> Sequence[PostRow]:
     """Posts from the latest due instant downwards; see store.posts.page."""
     async with at.transaction() as session:
-        return await posts.page(session, **wanted)
+        return await posts.page(session, within=actor.within("posts.read"), **wanted)
 
 
-async def history(at: Connections, post_id: UUID) -> PostHistory:
+async def history(at: Connections, post_id: UUID, actor: Actor) -> PostHistory:
     """Everything we know of one post; raises NoSuchPostError."""
     async with at.transaction() as session:
-        post = await posts.get(session, post_id)
+        post = await posts.get(session, post_id, actor.within("posts.read"))
         if post is None:
             raise NoSuchPostError(str(post_id))
         return PostHistory(
@@ -146,7 +146,10 @@ async def cancel(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
 
     One whose answer was lost stays `unknown`: it is not sent again, and where X turns out to have it, deleted there.
     """
+    within = actor.within("posts.cancel")
     async with at.transaction() as session:
+        if await posts.get(session, post_id, within) is None:
+            raise NoSuchPostError(str(post_id))
         before = await posts.lock(session, post_id)
         if before is None:
             raise NoSuchPostError(str(post_id))
@@ -177,7 +180,7 @@ async def edit(
     """
     async with at.transaction() as session:
         await posts.lock(session, post_id)
-        post = await posts.get(session, post_id)
+        post = await posts.get(session, post_id, actor.within("posts.schedule"))
         if post is None:
             raise NoSuchPostError(str(post_id))
         if revision is not None and revision != post.revision:
@@ -221,10 +224,10 @@ async def edit(
         return await posts.get(session, post_id) or post, Receipt("scheduled", post_id)
 
 
-async def counts(at: Connections) -> Mapping[str, int]:
+async def counts(at: Connections, actor: Actor) -> Mapping[str, int]:
     """Number of posts by status."""
     async with at.transaction() as session:
-        return await posts.counts(session)
+        return await posts.counts(session, actor.within("posts.read"))
 
 
 def _intent(draft: Draft) -> Draft:

@@ -23,6 +23,10 @@ class NoSuchRunError(LookupError):
     """Prefect knows no run with this id."""
 
 
+class FleetWideError(PermissionError):
+    """The flow works on all bots, and the actor's role is for a label."""
+
+
 class NoArgumentsError(ValueError):
     """Arguments were given for a flow that takes none."""
 
@@ -37,16 +41,19 @@ class Started:
 
 
 async def start(at: Connections, deployment: str, arguments: Mapping[str, Any], actor: Actor) -> Started:
-    """Start `flow/deployment`, or the only deployment of `flow`.
+    """Start `flow/deployment`, or the only deployment of `flow`; it works within the labels of the actor's role.
 
     A request whose run Prefect did not create stays without a run id, and nothing serves it later.
     """
+    within = actor.within("runs.start")
     async with PrefectApi(at.places) as prefect:
         found = await _deployment(prefect, deployment)
+        if within is not None and REQUEST not in found.parameters:
+            raise FleetWideError(f"{found.name} works on all bots at once: it takes a role for everything")
         if arguments and REQUEST not in found.parameters:
             raise NoArgumentsError(f"{found.name} takes no arguments; leave out {', '.join(sorted(arguments))}")
         async with at.transaction() as session:
-            request_id = await run_requests.add(session, found.name, arguments, actor.name)
+            request_id = await run_requests.add(session, found.name, arguments, actor.name, within)
             await activity.note(session, actor, "runs.start", found.name, request_id=str(request_id))
         parameters = {REQUEST: str(request_id)} if REQUEST in found.parameters else {}
         run = await prefect.start(found.id, parameters, idempotency_key=str(request_id))
@@ -55,8 +62,13 @@ async def start(at: Connections, deployment: str, arguments: Mapping[str, Any], 
     return Started(request_id, found.name, run)
 
 
-async def get(at: Connections, run_id: UUID) -> FlowRun:
+async def get(at: Connections, run_id: UUID, actor: Actor) -> FlowRun:
     """One run as it stands; raises NoSuchRunError."""
+    within = actor.within("runs.read")
+    if within is not None:
+        async with at.transaction() as session:
+            if not await run_requests.is_within(session, run_id, within):
+                raise NoSuchRunError(f"there is no run {run_id}")
     async with PrefectApi(at.places) as prefect:
         found = await prefect.run(run_id)
     if found is None:
@@ -64,11 +76,16 @@ async def get(at: Connections, run_id: UUID) -> FlowRun:
     return found
 
 
-async def recent(at: Connections, deployment: str | None = None, limit: int = 20) -> Sequence[FlowRun]:
-    """The latest runs, of one deployment or of all."""
+async def recent(at: Connections, actor: Actor, deployment: str | None = None, limit: int = 20) -> Sequence[FlowRun]:
+    """The latest runs, of one deployment or of all; for a role with a label those that were asked for within it."""
+    within = actor.within("runs.read")
     async with PrefectApi(at.places) as prefect:
         found = await _deployment(prefect, deployment) if deployment else None
-        return await prefect.recent(found.id if found else None, limit)
+        if within is None:
+            return await prefect.recent(found.id if found else None, limit)
+        async with at.transaction() as session:
+            ids = await run_requests.runs_within(session, within, found.name if found else None, limit)
+        return await prefect.runs(ids)
 
 
 async def _deployment(prefect: PrefectApi, name: str) -> Deployment:

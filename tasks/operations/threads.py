@@ -7,7 +7,7 @@ from tasks.connections import Connections
 from tasks.domain.roles import Actor
 from tasks.operations import activity
 from tasks.operations.posts import NoSuchPostError
-from tasks.store import threads
+from tasks.store import posts, threads
 
 GONE = ("refused", "expired", "cancelled", "deleted", "rejected")
 LEFT = ("held", "scheduled")
@@ -28,7 +28,8 @@ class Resumed:
 async def resume(at: Connections, post_id: UUID, actor: Actor) -> Resumed:
     """Let the rest of a broken thread follow its last part that is out; raises NoSuchPostError and ThreadError."""
     async with at.transaction() as session:
-        parts = await threads.lock_parts(session, post_id)
+        seen = await posts.get(session, post_id, actor.within("posts.schedule"))
+        parts = await threads.lock_parts(session, post_id) if seen else []
         if not parts:
             raise NoSuchPostError(str(post_id))
         if doubtful := [part.place for part in parts if part.in_doubt or part.status in ("sending", "unknown")]:

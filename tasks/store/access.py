@@ -1,23 +1,25 @@
-"""People and programs that call us: users, their roles, their keys."""
+"""People and programs that call us: users and the roles that bind them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, func, or_, select, update
+from sqlalchemy import Column, ForeignKey, Integer, Table, Text, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.roles import Grant, Role
-from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id
+from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, values
 
 users = Table(
     "users",
     metadata,
     Column("id", Id, primary_key=True, server_default=new_id),
     Column("username", Text, nullable=False),
-    Column("password_hash", Text, nullable=False),
+    Column("password_hash", Text),
+    Column("generation", Integer, nullable=False, server_default="1"),
     Column("created_at", Instant, nullable=False, server_default=app_now),
     Column("disabled_at", Instant),
 )
@@ -33,42 +35,37 @@ role_bindings = Table(
     Column("created_at", Instant, nullable=False, server_default=app_now),
 )
 
-api_keys = Table(
-    "api_keys",
-    metadata,
-    Column("id", Id, primary_key=True, server_default=new_id),
-    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("secret_sha256", LargeBinary, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default=app_now),
-    Column("ends_at", Instant),
-    Column("revoked_at", Instant),
-)
-
 
 @dataclass(frozen=True)
 class UserRow:
-    """A person, with the hash of the password and the roles that are in force now."""
+    """A person or program, with the roles that are in force now.
+
+    `password_hash` is None until a password was chosen; tokens of another `generation` are void.
+    """
 
     id: UUID
     username: str
-    password_hash: str
+    password_hash: str | None
+    generation: int
+    created_at: datetime
+    disabled_at: datetime | None
     grants: frozenset[Grant]
 
 
 @dataclass(frozen=True)
-class KeyRow:
-    """A program's key, with its owner and the owner's roles that are in force now."""
+class BindingRow:
+    """A role that a user holds, for everything or for one label, for good or until `ends_at`."""
 
-    id: UUID
-    name: str
-    secret_sha256: bytes
     user_id: UUID
     username: str
-    grants: frozenset[Grant]
+    role: Role
+    label: str | None
+    ends_at: datetime | None
+    created_at: datetime
 
 
-_grants = (
+# The roles in force of the row of `users` that a statement stands on.
+grants = (
     select(func.jsonb_agg(func.jsonb_build_array(role_bindings.c.role, role_bindings.c.label), type_=Json))
     .where(
         role_bindings.c.user_id == users.c.id,
@@ -77,71 +74,124 @@ _grants = (
     .scalar_subquery()
     .label("grants")
 )
+_USERS = select(*users.c, grants)
+_BINDINGS = select(
+    role_bindings.c.user_id,
+    users.c.username,
+    role_bindings.c.role,
+    role_bindings.c.label,
+    role_bindings.c.ends_at,
+    role_bindings.c.created_at,
+).join_from(role_bindings, users)
 
 
-async def put_user(session: AsyncSession, username: str, password_hash: str, role: str) -> UUID:
-    """Insert a user, or change the hash of one that stands; the role is bound once."""
+async def add_user(session: AsyncSession, username: str, password_hash: str | None) -> UUID | None:
+    """Insert a user; None where the name is taken."""
     statement = insert(users).values(username=username, password_hash=password_hash)
-    user_id: UUID = (
-        await session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[users.c.username], set_={"password_hash": statement.excluded.password_hash}
-            ).returning(users.c.id)
-        )
-    ).scalar_one()
-    await session.execute(insert(role_bindings).values(user_id=user_id, role=role).on_conflict_do_nothing())
-    return user_id
-
-
-async def user_by_name(session: AsyncSession, username: str) -> UserRow | None:
-    """A user who is not disabled, or None."""
-    wanted = select(users.c.id, users.c.username, users.c.password_hash, _grants).where(
-        users.c.username == username, users.c.disabled_at.is_(None)
-    )
-    row = (await session.execute(wanted)).one_or_none()
-    return UserRow(row.id, row.username, row.password_hash, known(row.grants)) if row else None
-
-
-async def replace_key(session: AsyncSession, user_id: UUID, name: str, secret_sha256: bytes) -> UUID:
-    """Revoke a user's key of this name, if there is one, and insert the new one."""
-    await session.execute(
-        update(api_keys)
-        .where(api_keys.c.user_id == user_id, api_keys.c.name == name, api_keys.c.revoked_at.is_(None))
-        .values(revoked_at=app_now)
-    )
-    found: UUID = (
-        await session.execute(
-            insert(api_keys).values(user_id=user_id, name=name, secret_sha256=secret_sha256).returning(api_keys.c.id)
-        )
-    ).scalar_one()
+    found: UUID | None = (
+        await session.execute(statement.on_conflict_do_nothing().returning(users.c.id))
+    ).scalar_one_or_none()
     return found
 
 
-async def key_by_id(session: AsyncSession, key_id: UUID) -> KeyRow | None:
-    """A key in force of a user who is not disabled, or None."""
-    wanted = (
-        select(
-            api_keys.c.id,
-            api_keys.c.name,
-            api_keys.c.secret_sha256,
-            users.c.id.label("user_id"),
-            users.c.username,
-            _grants,
-        )
-        .join_from(api_keys, users)
-        .where(
-            api_keys.c.id == key_id,
-            api_keys.c.revoked_at.is_(None),
-            users.c.disabled_at.is_(None),
-            or_(api_keys.c.ends_at.is_(None), api_keys.c.ends_at > app_now),
+async def user_by_name(session: AsyncSession, username: str) -> UserRow | None:
+    """A user, disabled or not, or None."""
+    return _user((await session.execute(_USERS.where(users.c.username == username))).one_or_none())
+
+
+async def user_by_id(session: AsyncSession, user_id: UUID, lock: bool = False) -> UserRow | None:
+    """As `user_by_name`; with `lock` the row is held until the transaction ends."""
+    wanted = _USERS.where(users.c.id == user_id)
+    return _user((await session.execute(wanted.with_for_update(of=users) if lock else wanted)).one_or_none())
+
+
+async def list_users(session: AsyncSession) -> Sequence[UserRow]:
+    """Every user, by name."""
+    found = await session.execute(_USERS.order_by(users.c.username))
+    return [user for row in found if (user := _user(row))]
+
+
+async def change_user(session: AsyncSession, user_id: UUID, **changed: Any) -> None:
+    """Change fields of a user; every access token given out so far is void."""
+    await session.execute(
+        update(users).where(users.c.id == user_id).values(**changed, generation=users.c.generation + 1)
+    )
+
+
+async def disable(session: AsyncSession, user_id: UUID) -> None:
+    """Let a user in no more; one who is disabled stays so since then."""
+    await change_user(session, user_id, disabled_at=func.coalesce(users.c.disabled_at, app_now))
+
+
+async def bind(session: AsyncSession, user_id: UUID, role: Role, label: str | None, ends_at: datetime | None) -> None:
+    """Bind a user to a role, or change when that ends."""
+    statement = insert(role_bindings).values(user_id=user_id, role=role, label=label, ends_at=ends_at)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[role_bindings.c.user_id, role_bindings.c.role, text("coalesce(label, '')")],
+            set_={"ends_at": statement.excluded.ends_at},
         )
     )
-    row = (await session.execute(wanted)).one_or_none()
-    if row is None:
-        return None
-    return KeyRow(row.id, row.name, bytes(row.secret_sha256), row.user_id, row.username, known(row.grants))
+
+
+async def unbind(session: AsyncSession, user_id: UUID, role: Role, label: str | None) -> bool:
+    """Take a role from a user; False where it was not there."""
+    found = await session.execute(
+        delete(role_bindings)
+        .where(
+            role_bindings.c.user_id == user_id,
+            role_bindings.c.role == role,
+            role_bindings.c.label.is_not_distinct_from(label),
+        )
+        .returning(role_bindings.c.id)
+    )
+    return found.one_or_none() is not None
+
+
+async def unbind_all(session: AsyncSession, user_id: UUID) -> Sequence[tuple[Role, str | None]]:
+    """Take every role from a user; answers what there was."""
+    found = await session.execute(
+        delete(role_bindings)
+        .where(role_bindings.c.user_id == user_id)
+        .returning(role_bindings.c.role, role_bindings.c.label)
+    )
+    return sorted(((row.role, row.label) for row in found), key=lambda pair: (pair[0], pair[1] or ""))
+
+
+async def bindings(session: AsyncSession, user_id: UUID | None = None) -> Sequence[BindingRow]:
+    """What binds one user, or all, by name; ended ones among them."""
+    wanted = _BINDINGS.order_by(users.c.username, role_bindings.c.role, role_bindings.c.label)
+    if user_id is not None:
+        wanted = wanted.where(role_bindings.c.user_id == user_id)
+    return [BindingRow(**values(row)) for row in await session.execute(wanted)]
+
+
+async def lock_admins(session: AsyncSession) -> None:
+    """Nobody else changes who the admins are until the transaction ends."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('vivesphere admins'))"))
+
+
+_ADMINS = text(
+    """
+    SELECT count(*) FROM users WHERE disabled_at IS NULL
+        AND EXISTS (SELECT 1 FROM role_bindings AS binding WHERE binding.user_id = users.id
+            AND binding.role = 'admin' AND binding.label IS NULL AND binding.ends_at IS NULL)
+        AND (password_hash IS NOT NULL OR EXISTS (SELECT 1 FROM api_keys AS key WHERE key.user_id = users.id
+            AND key.revoked_at IS NULL AND key.ends_at IS NULL AND key.role IS NULL AND key.label IS NULL))
+    """
+)
+
+
+async def admins(session: AsyncSession) -> int:
+    """Users who are admin of everything for good, and can get in."""
+    found: int = (await session.execute(_ADMINS)).scalar_one()
+    return found
 
 
 def known(found: Sequence[Any] | None) -> frozenset[Grant]:
     """Roles that this release has; a name it does not know grants nothing."""
     return frozenset(Grant(role, label) for role, label in found or () if role in get_args(Role))
+
+
+def _user(row: Any) -> UserRow | None:
+    return UserRow(**{**values(row), "grants": known(row.grants)}) if row else None

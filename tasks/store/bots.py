@@ -1,14 +1,31 @@
 """Bots: accounts on X that speak for an operator."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Boolean, Column, ForeignKey, Integer, Table, Text, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Integer,
+    Table,
+    Text,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks.domain.personas import Persona
 from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
 from tasks.store.personas import personas
 
@@ -83,6 +100,16 @@ _COLUMNS = (
 _SELECTED = select(*_COLUMNS).join_from(bots, personas)
 
 
+def in_scope(within: Collection[str] | None) -> ColumnElement[bool]:
+    """Bots that bear one of these labels: the condition by which every statement for a scoped actor is bounded.
+
+    None is everything, no label is nothing.
+    """
+    if within is None:
+        return true()
+    return bots.c.labels.op("&&", return_type=Boolean())(cast(sorted(within), ARRAY(Text)))
+
+
 async def add(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> list[UUID]:
     """Insert new bots; each starts as needs_login. Answers their ids, in no order."""
     if not rows:
@@ -98,9 +125,12 @@ async def change(session: AsyncSession, bot_id: UUID, **changed: Any) -> None:
     )
 
 
-async def by_handles(session: AsyncSession, handles: Sequence[str], lock: bool = False) -> dict[str, BotRow]:
-    """Bots by lower-case handle; with `lock` their rows are held until the transaction ends."""
-    wanted = _SELECTED.where(func.lower(bots.c.handle).in_([handle.lower() for handle in handles])).order_by(bots.c.id)
+async def by_handles(
+    session: AsyncSession, handles: Sequence[str], within: Collection[str] | None = None, lock: bool = False
+) -> dict[str, BotRow]:
+    """Bots by lower-case handle, of those within labels; with `lock` their rows are held until the transaction ends."""
+    named = func.lower(bots.c.handle).in_([handle.lower() for handle in handles])
+    wanted = _SELECTED.where(named, in_scope(within)).order_by(bots.c.id)
     if lock:
         wanted = wanted.with_for_update(of=bots)
     return {row.handle.lower(): BotRow(**values(row)) for row in await session.execute(wanted)}
@@ -112,9 +142,14 @@ async def get(session: AsyncSession, bot_id: UUID) -> BotRow | None:
     return BotRow(**values(row)) if row else None
 
 
-async def list_all(session: AsyncSession, state: str | None = None, label: str | None = None) -> Sequence[BotRow]:
-    """Bots by handle, filtered by state and label."""
-    wanted = _SELECTED.order_by(func.lower(bots.c.handle))
+async def list_all(
+    session: AsyncSession,
+    state: str | None = None,
+    label: str | None = None,
+    within: Collection[str] | None = None,
+) -> Sequence[BotRow]:
+    """Bots by handle, of those within labels, filtered by state and label."""
+    wanted = _SELECTED.where(in_scope(within)).order_by(func.lower(bots.c.handle))
     if state:
         wanted = wanted.where(bots.c.state == state)
     if label:
@@ -130,4 +165,31 @@ async def lose_login(session: AsyncSession, bot_ids: Sequence[UUID]) -> Sequence
         .values(state="needs_login", revision=bots.c.revision + 1, updated_at=app_now)
         .returning(bots.c.handle)
     )
+    return [row.handle for row in found]
+
+
+async def personas_within(session: AsyncSession, within: Collection[str]) -> Sequence[Persona]:
+    """Personas that a bot within labels speaks with, by name."""
+    spoken = select(bots.c.persona_id).where(in_scope(within))
+    found = await session.execute(
+        select(personas.c.definition).where(personas.c.id.in_(spoken)).order_by(func.lower(personas.c.name))
+    )
+    return [Persona.model_validate(row.definition) for row in found]
+
+
+async def personas_beyond(session: AsyncSession, names: Collection[str], within: Collection[str]) -> set[str]:
+    """Those of these personas that are not for bots within labels alone: another's bot speaks with them, or none."""
+    ours = select(bots.c.persona_id).where(in_scope(within))
+    others = select(bots.c.persona_id).where(~in_scope(within))
+    found = await session.execute(
+        select(personas.c.name).where(
+            personas.c.name.in_(names), or_(personas.c.id.in_(others), personas.c.id.not_in(ours))
+        )
+    )
+    return {row.name for row in found}
+
+
+async def handles_of_owner(session: AsyncSession, owner_id: UUID) -> Sequence[str]:
+    """Handles of the bots that a user owns."""
+    found = await session.execute(select(bots.c.handle).where(bots.c.owner_id == owner_id).order_by(bots.c.handle))
     return [row.handle for row in found]

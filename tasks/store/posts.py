@@ -1,6 +1,6 @@
 """Posts: what is to be said, by whom, when, and what became of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ from tasks.domain.personas import ActiveWindow
 from tasks.domain.posts import CANCELLABLE, Draft
 from tasks.domain.threads import plans
 from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, values
-from tasks.store.bots import bots
+from tasks.store.bots import bots, in_scope
 
 # Runs listen on this channel, so that a post made seconds before it is due need not wait for a poll.
 DUE_CHANNEL = "posts_due"
@@ -245,9 +245,9 @@ async def by_external_ids(session: AsyncSession, wanted: Sequence[tuple[UUID, st
     }
 
 
-async def get(session: AsyncSession, post_id: UUID) -> PostRow | None:
-    """One post, or None."""
-    row = (await session.execute(_SELECTED.where(posts.c.id == post_id))).one_or_none()
+async def get(session: AsyncSession, post_id: UUID, within: Collection[str] | None = None) -> PostRow | None:
+    """One post of the bots within labels, or None."""
+    row = (await session.execute(_SELECTED.where(posts.c.id == post_id, in_scope(within)))).one_or_none()
     return PostRow(**values(row)) if row else None
 
 
@@ -272,6 +272,7 @@ async def lock(session: AsyncSession, post_id: UUID) -> LockedPost | None:
 async def page(
     session: AsyncSession,
     *,
+    within: Collection[str] | None = None,
     bot: str | None = None,
     status: str | None = None,
     label: str | None = None,
@@ -279,7 +280,7 @@ async def page(
     limit: int = 50,
 ) -> Sequence[PostRow]:
     """Posts from the latest due instant downwards; `before` is (due_at, id) of the last one seen."""
-    wanted = _SELECTED.order_by(posts.c.due_at.desc(), posts.c.id.desc()).limit(limit)
+    wanted = _SELECTED.where(in_scope(within)).order_by(posts.c.due_at.desc(), posts.c.id.desc()).limit(limit)
     if bot:
         wanted = wanted.where(func.lower(bots.c.handle) == bot.lower())
     if status:
@@ -291,9 +292,12 @@ async def page(
     return [PostRow(**values(row)) for row in await session.execute(wanted)]
 
 
-async def counts(session: AsyncSession) -> dict[str, int]:
+async def counts(session: AsyncSession, within: Collection[str] | None = None) -> dict[str, int]:
     """Number of posts by status."""
-    found = await session.execute(select(posts.c.status, func.count()).group_by(posts.c.status))
+    counted = select(posts.c.status, func.count()).group_by(posts.c.status)
+    if within is not None:
+        counted = counted.join_from(posts, bots).where(in_scope(within))
+    found = await session.execute(counted)
     return {row[0]: row[1] for row in found}
 
 

@@ -1,10 +1,12 @@
 """Runs that people asked for: who, what, with which arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Table, Text, insert, select, update
+from sqlalchemy import Column, ColumnElement, Table, Text, insert, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id
@@ -18,15 +20,41 @@ run_requests = Table(
     Column("requested_by", Text, nullable=False),
     Column("requested_at", Instant, nullable=False, server_default=app_now),
     Column("flow_run_id", Id),
+    # For which it was asked; NULL is everything.
+    Column("labels", ARRAY(Text)),
 )
 
 
-async def add(session: AsyncSession, deployment: str, arguments: Mapping[str, Any], requested_by: str) -> UUID:
+@dataclass(frozen=True)
+class Wanted:
+    """What a run was asked for, and the labels within which it may work; None is everything."""
+
+    arguments: Mapping[str, Any]
+    labels: frozenset[str] | None
+
+
+def in_scope(within: Collection[str] | None) -> ColumnElement[bool]:
+    """Runs that were asked for within these labels and no others."""
+    return true() if within is None else run_requests.c.labels.contained_by(sorted(within))
+
+
+async def add(
+    session: AsyncSession,
+    deployment: str,
+    arguments: Mapping[str, Any],
+    requested_by: str,
+    within: Collection[str] | None,
+) -> UUID:
     """Write one down; the flow run that serves it is noted later."""
     found: UUID = (
         await session.execute(
             insert(run_requests)
-            .values(deployment=deployment, arguments=dict(arguments), requested_by=requested_by)
+            .values(
+                deployment=deployment,
+                arguments=dict(arguments),
+                requested_by=requested_by,
+                labels=None if within is None else sorted(within),
+            )
             .returning(run_requests.c.id)
         )
     ).scalar_one()
@@ -38,7 +66,35 @@ async def served(session: AsyncSession, request_id: UUID, flow_run_id: UUID) -> 
     await session.execute(update(run_requests).where(run_requests.c.id == request_id).values(flow_run_id=flow_run_id))
 
 
-async def arguments(session: AsyncSession, request_id: UUID) -> Mapping[str, Any]:
-    """What was asked for; nothing where no such request was written down."""
-    found = await session.execute(select(run_requests.c.arguments).where(run_requests.c.id == request_id))
-    return dict(found.scalar_one_or_none() or {})
+async def wanted(session: AsyncSession, request_id: UUID) -> Wanted:
+    """What was asked for; where no such request was written down, nothing for nobody."""
+    found = await session.execute(
+        select(run_requests.c.arguments, run_requests.c.labels).where(run_requests.c.id == request_id)
+    )
+    row = found.one_or_none()
+    if row is None:
+        return Wanted({}, frozenset())
+    return Wanted(dict(row.arguments), None if row.labels is None else frozenset(row.labels))
+
+
+async def runs_within(
+    session: AsyncSession, within: Collection[str], deployment: str | None, limit: int
+) -> Sequence[UUID]:
+    """Flow runs that were asked for within these labels, the latest first."""
+    asked = (
+        select(run_requests.c.flow_run_id)
+        .where(in_scope(within), run_requests.c.flow_run_id.is_not(None))
+        .order_by(run_requests.c.requested_at.desc(), run_requests.c.id.desc())
+        .limit(limit)
+    )
+    if deployment is not None:
+        asked = asked.where(run_requests.c.deployment == deployment)
+    return list((await session.execute(asked)).scalars())
+
+
+async def is_within(session: AsyncSession, flow_run_id: UUID, within: Collection[str]) -> bool:
+    """True where a flow run was asked for within these labels."""
+    found = await session.execute(
+        select(run_requests.c.id).where(run_requests.c.flow_run_id == flow_run_id, in_scope(within))
+    )
+    return found.first() is not None

@@ -31,7 +31,7 @@ from tests.aged_tokens import keys as keys_vault
 from tests.posting_stack import PostingStack
 from tests.secret_search import Secret, plant, search
 
-ADMIN, CLI_KEY, PREFECT_AUTH = "admin's password", "CLI key", "Prefect's auth string"
+FIRST_LINK, CLI_KEY, PREFECT_AUTH = "link of the first admin", "CLI key", "Prefect's auth string"
 POSTGRES_ADMIN, SANDBOX_CONTROL = "password of the database's admin", "token of the sandbox's controls"
 UNSEAL, SUPERVISOR_ID, SUPERVISOR_ROLE = "unseal key", "secret-id of the supervisor", "role-id of the supervisor"
 CA_KEY, SERVER_KEY = "key of the vault's CA", "key of the vault's certificate"
@@ -46,7 +46,7 @@ BOOTSTRAP_FILES: Mapping[str, tuple[str, str]] = {
     "secrets/vault-server.key": (SERVER_KEY, "the vault's TLS comes before the vault"),
     "secrets/postgres-admin.password": (POSTGRES_ADMIN, "Postgres starts beside the vault"),
     "secrets/prefect.pgpass": (PREFECT_DATABASE, "Prefect's server knows no vault; libpq's file keeps it from /proc"),
-    "secrets/admin.password": (ADMIN, "a person reads it"),
+    "secrets/first-sign-in.link": (FIRST_LINK, "a person opens it, once, and it is gone"),
     "secrets/cli.key": (CLI_KEY, "a person's command line is no process of the stack"),
     "secrets/x-sandbox.token": (SANDBOX_CONTROL, "belongs to the stand-in for X, not to us"),
     "run/prefect.auth": (PREFECT_AUTH, "new at each `up`; a person signs in to Prefect's pages with it"),
@@ -77,7 +77,7 @@ def secret_part(path: Path) -> str:
 
 def bootstrap_secrets(places: Places) -> Iterator[Secret]:
     folder = places.secrets
-    yield Secret(ADMIN, line(folder / "admin.password"))
+    yield Secret(FIRST_LINK, line(folder / "first-sign-in.link").partition("link=")[2])
     yield Secret(CLI_KEY, secret_part(folder / "cli.key"))
     yield Secret(POSTGRES_ADMIN, line(folder / "postgres-admin.password"))
     yield Secret(SANDBOX_CONTROL, line(folder / "x-sandbox.token"))
@@ -156,9 +156,15 @@ async def days_work(stack: PostingStack, answers: Path) -> list[Secret]:
     run = json.loads(stack.command("run", "publish-due-posts", "--json"))["flow_run_id"]
     stack.run_is_at_work(run)
 
-    mistyped = secrets.token_urlsafe(24)
+    chosen, mistyped = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    name = f"person-{secrets.token_hex(4)}"
+    with api() as gateway:
+        user = gateway.post("/users", {"username": name, "password": chosen})
+        gateway.post("/roles/assign", {"user_id": user["id"], "role": "viewer"})
+        link = gateway.post(f"/users/{name}/password", {})["link"]["url"].partition("link=")[2]
+        key = gateway.post("/keys", {"name": "script", "user_id": user["id"]})["key"].partition(":")[2]
     async with httpx.AsyncClient(base_url=places.gateway, trust_env=False) as client:
-        right = {"username": "admin", "password": line(places.secrets / "admin.password")}
+        right = {"username": name, "password": chosen}
         signed_in = (await client.post("/api/v1/auth/login", json=right)).raise_for_status().json()
         token = signed_in["access_token"]
         await client.get("/api/v1/auth/validate", headers={"Authorization": f"Bearer {token}"})
@@ -171,16 +177,19 @@ async def days_work(stack: PostingStack, answers: Path) -> list[Secret]:
         (answers / "refused").write_text("\n".join(answer.text for answer in refused), encoding="utf-8")
 
         with api() as gateway:
-            link = gateway.post(f"/bots/{stack.bots[0]}/login")["url"]
+            consent = gateway.post(f"/bots/{stack.bots[0]}/login")["url"]
         bot = stack.sql("SELECT handle, display_name, description FROM bots WHERE handle = %s", stack.bots[0])[0]
         state, code = await grant(
-            link, username=bot["handle"], name=bot["display_name"], description=bot["description"]
+            consent, username=bot["handle"], name=bot["display_name"], description=bot["description"]
         )
-        callback = parse_qs(urlsplit(link).query)["redirect_uri"][0]
+        callback = parse_qs(urlsplit(consent).query)["redirect_uri"][0]
         answer = await client.get(callback, params={"state": state, "code": code.get_secret_value()})
         assert answer.is_success, answer.text
         (answers / "callback").write_text(answer.text, encoding="utf-8")
     return [
+        Secret("password of a person", chosen),
+        Secret("link of a person", link),
+        Secret("key of a program", key),
         Secret("mistyped password", mistyped),
         Secret("access token of a person", token),
         Secret("state of a consent", state),

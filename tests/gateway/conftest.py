@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from blocks.postgres.engine import Server
 from config.places import Places
 from config.settings import Gateway, Postgres, Prefect, Settings, Vault, X
-from deployments.gateway import first_sign_in
 from deployments.gateway.app import create_app
 from tests.openbao_process import OpenBaoProcess, shared_openbao
 from tests.postgres_process import PostgresProcess, free_port
@@ -45,7 +44,8 @@ def places(vault: OpenBaoProcess, database: Server, tmp_path: Path) -> Places:
             vault=Vault(address=vault.places.vault, ca_file=vault.places.vault_ca),
             prefect=Prefect(port=free_port()),
             x=X(sandbox_port=free_port()),
-            gateway=Gateway(port=free_port()),
+            # Tests change roles behind the gateway's back.
+            gateway=Gateway(port=free_port(), remembered_seconds=0),
         )
     )
 
@@ -64,6 +64,31 @@ class Front:
         return await self.admin.request(method, f"/api/v1{path}", **what)
 
 
+PASSWORD = "a lamp in every window"  # pragma: allowlist secret
+
+
+async def let_admin_choose(front: Front) -> None:
+    """The first admin chooses PASSWORD."""
+    (await front.call("POST", "/users/admin/password", json={"password": PASSWORD})).raise_for_status()
+
+
+async def a_user(front: Front, username: str, *roles: tuple[str, str | None]) -> dict[str, Any]:
+    """A user with PASSWORD who holds these roles, each for a label or for everything."""
+    answer = await front.call("POST", "/users", json={"username": username, "password": PASSWORD})
+    user: dict[str, Any] = answer.raise_for_status().json()
+    for role, label in roles:
+        wanted = {"user_id": user["id"], "role": role, "label": label}
+        (await front.call("POST", "/roles/assign", json=wanted)).raise_for_status()
+    return user
+
+
+async def a_key(front: Front, username: str, *roles: tuple[str, str | None]) -> dict[str, str]:
+    """The header by which a program of a new user's calls."""
+    user = await a_user(front, username, *roles)
+    answer = await front.call("POST", "/keys", json={"name": "tests", "user_id": user["id"]})
+    return {"Authorization": f"Bearer {answer.raise_for_status().json()['key']}"}
+
+
 @asynccontextmanager
 async def served(places: Places) -> AsyncIterator[Front]:
     """The application at work, reached without a socket."""
@@ -75,7 +100,7 @@ async def served(places: Places) -> AsyncIterator[Front]:
         httpx.AsyncClient(transport=transport, base_url=places.gateway) as admin,
     ):
         await until(lambda: app.state.opening.ready)
-        key = first_sign_in.key_file(places).read_text(encoding="utf-8")
+        key = places.cli_key.read_text(encoding="utf-8")
         admin.headers["Authorization"] = f"Bearer {key}"
         yield Front(app, places, anybody, admin)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -153,8 +154,12 @@ async def test_the_process_serves_and_no_secret_reaches_its_logs(places: Places,
                         return False
 
                 await until(healthy)
-                password = first_sign_in.password_file(places).read_text(encoding="utf-8")
-                key = first_sign_in.key_file(places).read_text(encoding="utf-8")
+                link = first_sign_in.link_file(places).read_text(encoding="utf-8")
+                key = places.cli_key.read_text(encoding="utf-8")
+                password = secrets.token_urlsafe(24)
+                owner = {"Authorization": f"Bearer {key}"}
+                chosen = await anybody.post("/users/admin/password", json={"password": password}, headers=owner)
+                assert chosen.status_code == 200
                 signed_in = await anybody.post("/auth/login", json={"username": "admin", "password": password})
                 token = signed_in.json()["access_token"]
                 planted = {"username": "admin", "password": "planted-password"}  # pragma: allowlist secret
@@ -175,5 +180,5 @@ async def test_the_process_serves_and_no_secret_reaches_its_logs(places: Places,
         path.read_text(encoding="utf-8") for path in [tmp_path / "console.log", *places.logs.glob("*.jsonl")]
     )
     assert "access.refused" in written
-    for secret in ("planted", password, key.partition(":")[2], token):
+    for secret in ("planted", password, key.partition(":")[2], token, link.partition("link=")[2]):
         assert secret not in written

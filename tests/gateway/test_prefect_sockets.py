@@ -12,12 +12,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from config.places import Places
-from deployments.gateway import first_sign_in
 from deployments.gateway.app import create_app
 from deployments.gateway.prefect_routes import WEBSOCKET, table
 from tasks.domain.roles import system
-from tasks.operations import access
-from tasks.store import access as access_store
+from tasks.operations import api_keys, users
 from tests.gateway.prefect_matrix import MAY, example
 from tests.gateway.prefect_recorder import AUTH, Recorder
 from tests.prefect_stand_in import listening
@@ -55,9 +53,9 @@ async def keys(gateway: FastAPI) -> Mapping[str, str]:
     at = gateway.state.opening.ready.connections
     made = {}
     for role in MAY:
-        async with at.transaction() as session:
-            user_id = await access_store.put_user(session, f"the-{role}", "no password", role)
-        made[role] = await access.new_key(at, user_id, "key", system("tests"))
+        user_id = (await users.add(at, f"the-{role}", None, system("tests"))).user.id
+        await users.assign(at, user_id, role, None, None, system("tests"))
+        made[role] = (await api_keys.create(at, user_id, "key", system("tests"))).secret
     return made
 
 
@@ -215,7 +213,7 @@ async def test_prefect_away_closes_with_try_again_later(
 
 
 async def test_without_its_subprotocol_there_is_no_websocket(places: Places, prefect: Recorder) -> None:
-    key = first_sign_in.key_file(places).read_text(encoding="utf-8")
+    key = places.cli_key.read_text(encoding="utf-8")
     with pytest.raises((InvalidStatus, ConnectionClosed)):
         async with socket(places, OUT, subprotocols=None) as connection:
             await signed_in(connection, key)

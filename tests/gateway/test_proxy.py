@@ -15,8 +15,7 @@ from blocks.postgres.engine import Server
 from config.places import Places
 from config.settings import Gateway
 from tasks.domain.roles import system
-from tasks.operations import access
-from tasks.store import access as access_store
+from tasks.operations import api_keys, users
 from tests.gateway.conftest import Front
 from tests.gateway.prefect_matrix import ID, MAY, TAKES_ANYTHING, asks, example, forbidden, http_rows
 from tests.gateway.prefect_recorder import AUTH, Recorder
@@ -46,9 +45,9 @@ async def keys(front: Front) -> Mapping[str, str]:
     at = front.app.state.opening.ready.connections
     made = {}
     for role in MAY:
-        async with at.transaction() as session:
-            user_id = await access_store.put_user(session, f"the-{role}", "no password", role)
-        made[role] = await access.new_key(at, user_id, "key", system("tests"))
+        user_id = (await users.add(at, f"the-{role}", None, system("tests"))).user.id
+        await users.assign(at, user_id, role, None, None, system("tests"))
+        made[role] = (await api_keys.create(at, user_id, "key", system("tests"))).secret
     return made
 
 

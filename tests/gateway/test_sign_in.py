@@ -4,6 +4,7 @@ import base64
 import json
 import stat
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -14,12 +15,17 @@ from deployments.gateway import first_sign_in
 from deployments.gateway.app import ROUTERS
 from deployments.gateway.sign_in import Needs, authenticate, holder
 from deployments.gateway.tokens import Signer
-from tests.gateway.conftest import Front, served, without_rights
+from tests.gateway.conftest import PASSWORD, Front, a_user, let_admin_choose, served, without_rights
 
 Sessions = async_sessionmaker[AsyncSession]
 
 # Open to everybody, each for a reason: how else would one sign in, look whether we live, or come back from X.
-PUBLIC = {("POST", "/api/v1/auth/login"), ("GET", "/api/v1/health"), ("GET", "/oauth/callback")}
+PUBLIC = {
+    ("POST", "/api/v1/auth/login"),
+    ("GET", "/api/v1/health"),
+    ("GET", "/oauth/callback"),
+    ("GET", "/.well-known/jwks.json"),
+}
 
 
 def permissions(dependant: object) -> list[str]:
@@ -68,13 +74,13 @@ async def test_every_guarded_route_turns_away_who_lost_his_role(front: Front, se
         assert noted.scalar_one() == len(every_route()) - len(PUBLIC)
 
 
-async def login(front: Front, password: str | None = None, username: str = "admin") -> dict[str, str]:
-    right = first_sign_in.password_file(front.places).read_text(encoding="utf-8")
-    answer = await front.anybody.post("/api/v1/auth/login", json={"username": username, "password": password or right})
+async def login(front: Front, password: str = PASSWORD, username: str = "admin") -> dict[str, Any]:
+    answer = await front.anybody.post("/api/v1/auth/login", json={"username": username, "password": password})
     return {**answer.json(), "status": answer.status_code}
 
 
 async def test_name_and_password_bring_a_token_that_opens_the_api(front: Front) -> None:
+    await let_admin_choose(front)
     signed_in = await login(front)
     assert (signed_in["token_type"], signed_in["expires_in"]) == ("Bearer", 900)
     token = {"Authorization": f"Bearer {signed_in['access_token']}"}
@@ -120,22 +126,30 @@ async def test_proxy_and_websockets_learn_who_asks_without_a_route(front: Front)
 
 
 async def test_wrong_name_and_wrong_password_are_told_the_same(front: Front) -> None:
+    await let_admin_choose(front)
     one = await login(front, password="wrong")  # pragma: allowlist secret
     other = await login(front, username="nobody")
     assert one == other
     assert (one["status"], one["type"]) == (401, "urn:vivesphere:problem:sign-in-refused")
 
 
-async def test_a_token_ends_by_itself_and_with_its_user(front: Front, sessions: Sessions) -> None:
+async def test_a_token_ends_by_itself_and_with_its_user(front: Front) -> None:
     signer: Signer = front.app.state.opening.ready.signer
-    old = Signer(signer.keys, timedelta(seconds=-1)).issue("admin").value
-    answer = await front.anybody.get("/api/v1/auth/validate", params={"token": old})
+    user = await a_user(front, "anna", ("viewer", None))
+    old = await Signer(timedelta(seconds=-1), signer.read).issue("anna", 1)
+    answer = await front.anybody.get("/api/v1/auth/validate", params={"token": old.value})
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:vivesphere:problem:token-expired")
-    good = signer.issue("admin").value
-    async with sessions.begin() as session:
-        await session.execute(text("UPDATE users SET disabled_at = app_now()"))
-    for token in (good, front.admin.headers["Authorization"].removeprefix("Bearer ")):
-        assert (await front.anybody.get("/api/v1/auth/validate", params={"token": token})).status_code == 401
+    token = (await login(front, username="anna"))["access_token"]
+    key = (await front.call("POST", "/keys", json={"name": "k", "user_id": user["id"]})).json()["key"]
+    for good in (token, key):
+        assert (await front.anybody.get("/api/v1/auth/validate", params={"token": good})).status_code == 200
+    (await front.call("POST", "/users/anna/disable")).raise_for_status()
+    for good in (token, key):
+        assert (await front.anybody.get("/api/v1/auth/validate", params={"token": good})).status_code == 401
+    (await front.call("POST", "/users/anna/enable")).raise_for_status()
+    # The key slept; the token is void for good.
+    answers = [await front.anybody.get("/api/v1/auth/validate", params={"token": good}) for good in (token, key)]
+    assert [answer.status_code for answer in answers] == [401, 200]
 
 
 @pytest.mark.parametrize(
@@ -148,10 +162,11 @@ async def test_a_token_ends_by_itself_and_with_its_user(front: Front, sessions: 
         lambda token: "00000000-0000-0000-0000-000000000000:guess",
         lambda token: "x:y",
         lambda token: "a" * 5000,
+        lambda token: "session." + "a" * 43,
     ],
 )
 async def test_a_forged_token_is_refused(front: Front, change: object) -> None:
-    token = front.app.state.opening.ready.signer.issue("admin").value
+    token = (await front.app.state.opening.ready.signer.issue("admin", 1)).value
     headers = {"Authorization": f"Bearer {change(token)}"}  # type: ignore[operator]
     answer = await front.anybody.get("/api/v1/bots", headers=headers)
     assert answer.status_code == 401
@@ -161,41 +176,67 @@ async def test_a_token_of_another_audience_is_refused(front: Front) -> None:
     from joserfc import jwt
 
     key = front.app.state.opening.ready.signer.keys.keys[0]
-    claims = {"sub": "admin", "iss": "vivesphere", "aud": "another", "iat": 1, "exp": 32503680000, "jti": "1"}
+    claims = {"sub": "admin", "iss": "vivesphere", "aud": "another", "gen": 1, "iat": 1, "exp": 32503680000, "jti": "1"}
     token = jwt.encode({"alg": "EdDSA", "kid": key.kid}, claims, key, algorithms=["EdDSA"])
     answer = await front.anybody.get("/api/v1/auth/validate", params={"token": token})
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:vivesphere:problem:token-refused")
 
 
-async def test_the_first_sign_in_stays_as_long_as_its_files_fit(places: Places) -> None:
-    files = (first_sign_in.password_file(places), first_sign_in.key_file(places))
+async def test_the_first_admin_has_a_link_until_a_password_was_chosen(places: Places) -> None:
+    files = (first_sign_in.link_file(places), places.cli_key)
     async with served(places):
         first = [file.read_text(encoding="utf-8") for file in files]
         assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+        assert first[0].startswith(f"{places.gateway}/set-password?link=")
     async with served(places) as front:
         assert [file.read_text(encoding="utf-8") for file in files] == first
-        token = front.app.state.opening.ready.signer.issue("admin").value
-    files[0].unlink()
+        await let_admin_choose(front)
+        assert not files[0].exists()
+        token = (await login(front))["access_token"]
     files[1].write_text("no key", encoding="utf-8")
     async with served(places) as front:
-        second = [file.read_text(encoding="utf-8") for file in files]
-        assert (await login(front))["status"] == 200
-        assert (await login(front, password=first[0]))["status"] == 401
+        assert not files[0].exists()
+        assert files[1].read_text(encoding="utf-8") not in ("no key", first[1])
         old_key = {"Authorization": f"Bearer {first[1]}"}
         assert (await front.anybody.get("/api/v1/bots", headers=old_key)).status_code == 401
         # Tokens outlive a restart: the signing key lies in the vault.
         assert (await front.anybody.get("/api/v1/auth/validate", params={"token": token})).status_code == 200
-    assert not set(first) & set(second)
+
+
+async def test_a_link_that_opens_nothing_is_replaced_at_the_next_start(places: Places, sessions: Sessions) -> None:
+    file = first_sign_in.link_file(places)
+    async with served(places):
+        first = file.read_text(encoding="utf-8")
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE sign_in_links SET expires_at = app_now()"))
+    async with served(places):
+        assert file.read_text(encoding="utf-8") != first
+
+
+async def test_an_admin_who_left_comes_back_by_no_restart(places: Places) -> None:
+    async with served(places) as front:
+        await a_user(front, "anna", ("admin", None))
+        key = {"Authorization": front.admin.headers["Authorization"]}
+        (await front.call("POST", "/users/admin/offboard")).raise_for_status()
+        assert (await front.anybody.get("/api/v1/bots", headers=key)).status_code == 401
+    async with served(places) as front:
+        assert (await front.call("GET", "/bots")).status_code == 401
+        token = (await login(front, username="anna"))["access_token"]
+        shown = await front.anybody.get("/api/v1/users/admin", headers=as_header("Bearer", token))
+        assert (shown.json()["disabled_at"] is not None, shown.json()["roles"]) == (True, [])
 
 
 async def test_sign_ins_and_refusals_stand_in_the_security_log(front: Front, sessions: Sessions) -> None:
+    await let_admin_choose(front)
     await login(front)
     await login(front, password="wrong")  # pragma: allowlist secret
+    await login(front, username="my password, in the wrong field")
     async with sessions.begin() as session:
         rows = await session.execute(
-            text("SELECT actor, action, subject FROM activity_log WHERE category = 'security' ORDER BY id DESC LIMIT 2")
+            text("SELECT actor, action, subject FROM activity_log WHERE category = 'security' ORDER BY id DESC LIMIT 3")
         )
         assert [tuple(row) for row in rows] == [
+            ("gateway", "access.refused", "a name that nobody has"),
             ("gateway", "access.refused", "admin"),
             ("admin", "access.sign_in", "admin"),
         ]

@@ -14,6 +14,7 @@ from sqlalchemy import Table, create_engine
 from tasks.store import (
     access,
     activity_log,
+    api_keys,
     attempts,
     audit,
     bot_records,
@@ -29,6 +30,9 @@ from tasks.store import (
     refresh_attempts,
     run_requests,
     senders,
+    sessions,
+    sign_in_attempts,
+    sign_in_links,
     stops,
     token_escrow,
     verdicts,
@@ -41,6 +45,7 @@ from tests.postgres_process import PostgresProcess
 STORES = (
     access,
     activity_log,
+    api_keys,
     attempts,
     audit,
     bot_records,
@@ -55,6 +60,9 @@ STORES = (
     refresh_attempts,
     run_requests,
     senders,
+    sessions,
+    sign_in_attempts,
+    sign_in_links,
     stops,
     token_escrow,
     verdicts,
@@ -142,6 +150,8 @@ def _tables_alone(thing: object, name: str | None, kind: str, reflected: bool, o
         ("vivesphere_reader", "SELECT secret_sha256 FROM api_keys"),
         ("vivesphere_reader", "SELECT sealed FROM token_escrow"),
         ("vivesphere_app", "DELETE FROM refresh_attempts"),
+        ("vivesphere_reader", "SELECT secret_sha256 FROM sessions"),
+        ("vivesphere_reader", "SELECT secret_sha256 FROM sign_in_links"),
     ],
 )
 def test_a_role_may_not_do_more_than_its_work(postgres: PostgresProcess, role: str, statement: str) -> None:

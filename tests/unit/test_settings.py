@@ -219,17 +219,19 @@ def test_a_number_has_bounds_and_they_hold(machine: Machine, key: str) -> None:
 
 @pytest.mark.parametrize("key", [key for key in NUMBERS if not key.endswith("port")])
 def test_a_number_says_its_unit_or_counts_things(key: str) -> None:
-    units = ("_seconds", "_ms", "_days", "_bytes", "_mb")
+    units = ("_seconds", "_ms", "_days", "_bytes", "_mb", "_per_minute")
     counts = (
         "pool_size",
         "readers",
         "refreshers",
         "uploaders",
         "hashing_slots",
+        "hashing_line",
         "batch",
         "held",
         "lanes",
         "attempts_max",
+        "client_attempts_max",
         "files_kept",
     )
     assert key.endswith(units) or key.rpartition(".")[2] in counts

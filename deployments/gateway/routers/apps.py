@@ -56,7 +56,7 @@ async def list_apps(caller: Annotated[Actor, needs("apps.read")], at: Opened) ->
 @router.post("", status_code=201)
 async def put(app: NewApp, caller: Annotated[Actor, needs("apps.write")], at: Opened) -> Stored:
     """Add an app, or change the one of this name."""
-    redirect_uri = str(app.redirect_uri) if app.redirect_uri else f"{at.places.gateway}{CALLBACK}"
+    redirect_uri = str(app.redirect_uri) if app.redirect_uri else f"{at.places.front_door}{CALLBACK}"
     app_id = await x_apps.put(
         at,
         caller,

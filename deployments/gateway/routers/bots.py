@@ -67,14 +67,14 @@ class Link(BaseModel):
 async def list_bots(
     caller: Annotated[Actor, needs("bots.read")], at: Opened, state: State | None = None, label: str | None = None
 ) -> list[BotView]:
-    """Every bot, by handle."""
-    return [BotView.model_validate(bot) for bot in await bots.list_all(at, state, label)]
+    """Every bot the caller may see, by handle."""
+    return [BotView.model_validate(bot) for bot in await bots.list_all(at, caller, state, label)]
 
 
 @router.get("/{handle}")
 async def show(handle: str, caller: Annotated[Actor, needs("bots.read")], at: Opened) -> BotView:
     """One bot."""
-    return BotView.model_validate(await bots.get(at, handle.removeprefix("@")))
+    return BotView.model_validate(await bots.get(at, handle.removeprefix("@"), caller))
 
 
 @router.post("/import")

@@ -14,5 +14,5 @@ router = APIRouter(prefix="/personas", tags=["personas"])
 
 @router.get("")
 async def list_personas(caller: Annotated[Actor, needs("personas.read")], at: Opened) -> list[Persona]:
-    """Every persona, by name."""
-    return list(await personas.list_all(at))
+    """Every persona that a bot of the caller's speaks with, by name."""
+    return list(await personas.list_all(at, caller))

@@ -74,10 +74,10 @@ async def recent(
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> list[RunView]:
     """The latest runs, of one deployment or of all."""
-    return [RunView.model_validate(run) for run in await runs.recent(at, deployment, limit)]
+    return [RunView.model_validate(run) for run in await runs.recent(at, caller, deployment, limit)]
 
 
 @router.get("/{run_id}")
 async def show(run_id: UUID, caller: Annotated[Actor, needs("runs.read")], at: Opened) -> RunView:
     """One run."""
-    return RunView.model_validate(await runs.get(at, run_id))
+    return RunView.model_validate(await runs.get(at, run_id, caller))
