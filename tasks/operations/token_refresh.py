@@ -54,6 +54,10 @@ REFRESHED_IN = ("active", "paused")
 State = Literal["fresh", "refreshed", "waiting", "conflict", "needs_login"]
 
 
+class WithoutAppError(RuntimeError):
+    """A bot has tokens and no app on X through which they could be refreshed."""
+
+
 @dataclass(frozen=True)
 class Refreshed:
     """How a bot's token stands after a look at it. `said` is for people; `token` serves now, or there is none.
@@ -322,7 +326,7 @@ async def _app(at: Connections, bot: BotRow) -> OAuthApp:
     async with at.transaction() as session:
         app = await x_apps.get(session, bot.x_app_id) if bot.x_app_id else None
     if app is None:
-        raise LookupError(f"@{bot.handle} has tokens and no app: name one as `app` in its file and import it again")
+        raise WithoutAppError(f"@{bot.handle} has tokens and no app: name one as `app` in its file and import it again")
     secret = (await asyncio.to_thread(at.kv.read, client_path(app.id))).data.get("client_secret")
     return OAuthApp(app.client_id, SecretStr(secret) if secret else None)
 

@@ -1,6 +1,6 @@
 """Attempts to refresh a token: written before it leaves, ended when X's answer or its absence is known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.store.bots import bots
 from tasks.store.credentials import Lease
 from tasks.store.token_escrow import token_escrow
 
@@ -206,8 +207,9 @@ async def is_spent(session: AsyncSession, token_hmac: bytes) -> bool:
     return found
 
 
-async def bots_with_pending(session: AsyncSession) -> Sequence[UUID]:
-    """Bots for which an earlier attempt left something to do."""
+async def bots_with_pending(session: AsyncSession) -> Mapping[UUID, str]:
+    """Handles of the bots for which an earlier attempt left something to do, by id."""
     escrowed = select(refresh_attempts.c.bot_id).join_from(refresh_attempts, token_escrow)
-    found = await session.execute(union(select(refresh_attempts.c.bot_id).where(_open), escrowed))
-    return [row.bot_id for row in found]
+    pending = union(select(refresh_attempts.c.bot_id).where(_open), escrowed).subquery()
+    found = await session.execute(select(bots.c.id, bots.c.handle).where(bots.c.id.in_(select(pending.c.bot_id))))
+    return {row.id: row.handle for row in found}

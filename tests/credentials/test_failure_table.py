@@ -199,6 +199,16 @@ async def test_one_that_cannot_be_refreshed_stops_no_other(fleet: Fleet) -> None
     assert [(one.settle, one.bot_id) for one in await x_user_tokens.due(fleet.at)] == [(True, fleet.bots[2])]
 
 
+async def test_a_bot_without_an_app_says_so_and_stops_no_other(fleet: Fleet) -> None:
+    await fleet.with_bots(2)
+    near_the_end(fleet)
+    fleet.rows("UPDATE bots SET x_app_id = NULL WHERE handle = 'bot_0' RETURNING id")
+    found = await x_user_tokens.refresh(fleet.at, await x_user_tokens.due(fleet.at))
+    assert {one.handle: one.state for one in found} == {"bot_0": "waiting", "bot_1": "refreshed"}
+    assert "name one as `app`" in next(one.said for one in found if one.handle == "bot_0")
+    assert fleet.attempts() == ["granted"]
+
+
 async def test_a_bot_that_is_retired_or_needs_a_login_is_left_alone(fleet: Fleet) -> None:
     await fleet.with_bots(2)
     near_the_end(fleet)

@@ -11,7 +11,7 @@ from tasks.connections import Connections
 from tasks.domain.rotation import refresh_at
 from tasks.operations.credentials import fresh_token
 from tasks.operations.patience import PASSING
-from tasks.operations.token_refresh import State
+from tasks.operations.token_refresh import State, WithoutAppError
 from tasks.store import base, credentials, refresh_attempts
 
 
@@ -20,6 +20,7 @@ class Due:
     """A bot whose token is to be looked at; `settle` because an earlier refresh left something to do."""
 
     bot_id: UUID
+    handle: str
     settle: bool
 
 
@@ -42,12 +43,11 @@ async def due(at: Connections) -> list[Due]:
         now = await base.now(session)
         pending = await refresh_attempts.bots_with_pending(session)
         expiring = await credentials.expiring(session, earliest)
-    found = [Due(bot_id, settle=True) for bot_id in pending]
+    found = [Due(bot_id, handle, settle=True) for bot_id, handle in pending.items()]
     return found + [
-        Due(row.bot_id, settle=False)
+        Due(row.bot_id, row.handle, settle=False)
         for row in expiring
-        if row.bot_id not in set(pending)
-        and now >= refresh_at(row.bot_id, row.issued_at, row.expires_at, earliest, latest)
+        if row.bot_id not in pending and now >= refresh_at(row.bot_id, row.issued_at, row.expires_at, earliest, latest)
     ]
 
 
@@ -55,18 +55,22 @@ async def refresh(at: Connections, wanted: Sequence[Due]) -> list[Rotated]:
     """Refresh side by side; one that cannot be refreshed now stops no other."""
     slots = asyncio.Semaphore(at.places.settings.credentials.refreshers)
 
-    async def one(due: Due) -> Rotated | None:
+    async def one(due: Due) -> Rotated:
         async with slots:
             return await _refresh_one(at, due)
 
-    return [found for found in await asyncio.gather(*(one(due) for due in wanted)) if found is not None]
+    return list(await asyncio.gather(*(one(due) for due in wanted)))
 
 
 async def _refresh_one(at: Connections, due: Due) -> Rotated:
     try:
         found = await fresh_token(at, due.bot_id, settle=due.settle)
+    except WithoutAppError as error:
+        return Rotated(due.handle, "waiting", str(error), None)
+    except VaultError as error:
+        return Rotated(due.handle, "waiting", f"the vault is away: {error}", None)
     except PASSING as error:
-        part = "the vault" if isinstance(error, VaultError) else "the database"
-        return Rotated(str(due.bot_id), "waiting", f"{part} is away, nothing was sent: {error}", None)
+        # The driver's words may be many, and name what is nobody's business on a page.
+        return Rotated(due.handle, "waiting", f"the database is away ({type(error).__name__})", None)
     expires_at = found.token.expires_at if found.token else None
     return Rotated(found.handle, found.state, found.said, expires_at)
