@@ -95,11 +95,11 @@ def _card(sandbox: Sandbox, post: Post) -> str:
 
 def _clock(sandbox: Sandbox, token: str) -> str:
     speed = sandbox.clock.speed
-    speeds = "".join(
+    speeds = " ".join(
         _button(token, label, "clock", 'aria-pressed="true"' if speed == each else "", speed=each)
         for each, label in SPEEDS.items()
     )
-    steps = "".join(_button(token, label, "clock", forward_seconds=seconds) for seconds, label in STEPS.items())
+    steps = " ".join(_button(token, label, "clock", forward_seconds=seconds) for seconds, label in STEPS.items())
     return f"<p>{steps} {_button(token, 'wall clock', 'wall')}</p><p>{speeds}</p>"
 
 

@@ -9,8 +9,9 @@ header { display: flex; flex-wrap: wrap; gap: .2rem 1rem; align-items: baseline;
 button[aria-checked=true] { background: var(--wrong); border-color: var(--wrong); }
 button[aria-checked=false] { background: none; border-color: var(--line); color: inherit; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; } td { padding: .15rem 0; }
+td:first-child { width: 100%; overflow-wrap: anywhere; } .row > :last-child { text-align: right; }
 td:nth-child(n+2) { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-left: .8rem; }
-#said:empty { display: none; } #said { color: var(--wrong); }
+#said { color: var(--wrong); margin: 0; }
 time { font-size: 1.2rem; font-variant-numeric: tabular-nums; }
 .two { display: grid; grid-template-columns: 1fr 1fr; gap: 0 .8rem; } summary { cursor: pointer; margin-top: .6rem; }
 #accounts { max-height: 22rem; overflow-y: auto; }
