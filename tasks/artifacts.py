@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
@@ -34,12 +35,14 @@ async def progress(window: Window) -> AsyncIterator[None]:
 
     It is drawn beside the work, and only once there is something to draw.
     """
-    drawing = asyncio.create_task(_draw(window))
+    bar = _Bar(window)
+    drawing = asyncio.create_task(bar.draw_again_and_again())
     try:
         yield
     finally:
         drawing.cancel()
         await asyncio.gather(drawing, return_exceptions=True)
+        await bar.draw()
 
 
 async def show_summary(results: Sequence[Published]) -> None:
@@ -60,19 +63,27 @@ async def show_rotation(found: Sequence[Rotated]) -> None:
     await _tried(acreate_table_artifact(rows, key="refreshed-tokens", description=description))
 
 
-async def _draw(window: Window) -> None:
-    artifact_id: UUID | None = None
-    drawn = None
-    while True:
-        taken, ended = window.taken, window.ended
-        if taken and (taken, ended) != drawn:
-            said = f"{ended} of {taken} posts that this run took have ended"
-            if artifact_id is None:
-                artifact_id = await _tried(acreate_progress_artifact(100 * ended / taken, "posting-progress", said))
-            else:
-                await _tried(aupdate_progress_artifact(artifact_id, 100 * ended / taken, said))
-            drawn = (taken, ended)
-        await asyncio.sleep(DRAW_SECONDS)
+@dataclass
+class _Bar:
+    window: Window
+    _id: UUID | None = None
+    _drawn: tuple[int, int] = (0, 0)
+
+    async def draw_again_and_again(self) -> None:
+        while True:
+            await self.draw()
+            await asyncio.sleep(DRAW_SECONDS)
+
+    async def draw(self) -> None:
+        taken, ended = self.window.taken, self.window.ended
+        if (taken, ended) == self._drawn:
+            return
+        said, share = f"{ended} of {taken} posts that this run took have ended", 100 * ended / taken
+        if self._id is None:
+            self._id = await _tried(acreate_progress_artifact(share, "posting-progress", said))
+        else:
+            await _tried(aupdate_progress_artifact(self._id, share, said))
+        self._drawn = (taken, ended)
 
 
 async def _tried(call: Awaitable[T]) -> T | None:

@@ -278,6 +278,11 @@ class PostingStack:
                 for line in prefect_api.filtered(server, "/logs", logs={"flow_run_id": {"any_": [flow_run_id]}})
             ]
 
+    def artifacts(self, flow_run_id: str) -> list[dict[str, Any]]:
+        """What stands under the run's artifacts."""
+        with self.running.api() as server:
+            return list(prefect_api.filtered(server, "/artifacts", artifacts={"flow_run_id": {"any_": [flow_run_id]}}))
+
     def database_processes(self) -> list[Process]:
         """Postgres and all its backends."""
         found = postgres.processes_in(postgres.data_folder(self.running.places))

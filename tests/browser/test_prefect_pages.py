@@ -60,6 +60,25 @@ async def test_the_page_of_a_run_tells_what_went_out(stack: PostingStack, page: 
         assert [task["name"] for task in stack.task_runs(run_id)] == ["claim 1, posts: 3"]
 
 
+async def test_the_artifacts_of_a_run_show_how_far_it_came_and_sum_it_up(stack: PostingStack, page: Page) -> None:
+    with stack.no_other_runs():
+        run_id = stack.start_run(window_seconds=8)
+        stack.run_is_at_work(run_id)
+        stack.x(
+            "POST", "/faults", {"fault": "problem", "problem": "forbidden", "endpoint": "POST /2/tweets", "count": 1}
+        )
+        posts = stack.schedule(6)
+        stack.until_ended(posts)
+        eventually(lambda: len(stack.artifacts(run_id)) == 2, 60)
+        [summary] = [artifact for artifact in stack.artifacts(run_id) if artifact["type"] == "markdown"]
+        await page.goto(f"{address(stack)}/v2/runs/flow-run/{run_id}")
+        await page.get_by_role("tab", name="Artifacts").click()
+        await expect(page.get_by_text("6 of 6 posts that this run took have ended").first).to_be_visible()
+        await page.goto(f"{address(stack)}/v2/artifacts/artifact/{summary['id']}")
+        await expect(page.get_by_role("cell", name="published", exact=True)).to_be_visible()
+        await expect(page.get_by_text("Lateness").first).to_be_visible()
+
+
 async def test_a_deployment_explains_itself_and_says_when_it_runs(page: Page) -> None:
     await open_deployment(page)
     await expect(page.get_by_text("Every minute")).to_be_visible()

@@ -41,6 +41,14 @@ def test_a_page_lists_one_task_run_for_each_claim_and_its_log_says_what_became_o
         assert any(line.startswith(f"@{post.bot} {outcome}: post {post.id}: {row['reason']}") for line in said)
     assert "This run: 5 published, 1 refused, 1 unknown" in said
 
+    drawn = {artifact["type"]: artifact for artifact in stack.artifacts(run)}
+    assert set(drawn) == {"progress", "markdown"}
+    assert drawn["progress"]["description"] == "7 of 7 posts that this run took have ended"
+    assert drawn["progress"]["data"] == 100.0
+    summary = drawn["markdown"]["data"]
+    for row in ("| published | 5 |", "| refused | 1 |", "| unknown | 1 |", "**Lateness**"):
+        assert row in summary
+
 
 def test_polls_that_find_nothing_leave_no_trace(stack: PostingStack) -> None:
     with stack.no_other_runs():
@@ -48,3 +56,4 @@ def test_polls_that_find_nothing_leave_no_trace(stack: PostingStack) -> None:
         ended(stack, run)
         assert stack.task_runs(run) == []
         assert eventually(lambda: "This run: nothing was due" in stack.logs(run))
+        assert stack.artifacts(run) == []
