@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy.exc import IntegrityError
 
-from blocks.vault.errors import Conflict, Missing
+from blocks.vault.errors import Conflict, Missing, Refused
 from blocks.vault.kv import Kv
 from config.places import Places
 from tasks.connections import Connections
@@ -23,6 +23,8 @@ log = logging.getLogger("vivesphere.security")
 
 # A complaint that would come with every look is repeated this often.
 REPEAT_SECONDS = 30.0
+# So many times another sealer may be quicker before it is told.
+CONFLICTS_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,18 @@ class Anchored:
 
 
 def read_anchor(kv: Kv) -> Anchored:
-    """What is kept in the vault; it blocks."""
+    """What is kept in the vault; it blocks. Raises VaultError, also where what is there is no seal."""
     try:
         secret = kv.read(ANCHOR_PATH)
     except Missing:
         return Anchored(None, 0)
-    return Anchored(seal_from_json(json.loads(secret.data["seal"])), secret.version)
+    try:
+        return Anchored(seal_from_json(json.loads(secret.data["seal"])), secret.version)
+    except (ValueError, KeyError, TypeError):
+        problem = Refused(
+            f"{ANCHOR_PATH} in the vault holds no seal: somebody wrote over it; an older version may have it"
+        )
+    raise problem
 
 
 class Sealer:
@@ -50,6 +58,7 @@ class Sealer:
         self._settings = at.places.settings.audit
         self._anchor: Anchored | None = None
         self._complained: dict[str, float] = {}
+        self._conflicts = 0
 
     async def work(self, ended: asyncio.Event) -> None:
         """Seal until `ended`; a database or vault that is away is waited for, and rows wait with it."""
@@ -102,8 +111,13 @@ class Sealer:
                 await audit.add_seal(session, seal)
                 await audit.add_leaves(session, seal, leaves)
         except IntegrityError:
-            # Another sealer was quicker, while we thought that we still led: its seal stands, ours never was.
+            # Another sealer was quicker, while we thought that we still led: its seal stands, ours never was. Again and
+            # again it means that somebody wrote seals or hashes by hand.
+            self._conflicts += 1
+            if self._conflicts > CONFLICTS_MAX:
+                self._complain("the audit is not sealed: seal %d or a place in it is taken already", seal.number)
             return 0
+        self._conflicts = 0
         await self._keep(seal)
         return len(rows)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from blocks.vault.errors import Unreachable
-from tasks.domain.audit import seal_from_json
+from tasks.domain.audit import ANCHOR_PATH, seal_from_json
 from tasks.operations import audit
 from tasks.operations.sealing import Sealer, read_anchor
 from tests.audit.conftest import Book
@@ -163,6 +163,29 @@ async def test_a_seal_that_was_written_and_not_anchored_is_anchored_by_the_next_
     assert (await audit.check(book.app)).said == "anchored to seal 1; 1 newer row rests on grants only"
     assert await Sealer(book.at).seal_all() == 0
     assert (await audit.check(book.app)).said == "anchored to seal 2; 0 newer rows rest on grants only"
+
+
+async def test_an_anchor_that_somebody_wrote_over_is_told_and_nothing_is_sealed_over_it(
+    book: Book, caplog: pytest.LogCaptureFixture
+) -> None:
+    book.at.kv.write(ANCHOR_PATH, {"seal": "no seal"}, None)
+    await book.write(1)
+    ended = asyncio.Event()
+    working = asyncio.create_task(book.sealer.work(ended))
+    await until(lambda: "holds no seal" in caplog.text)
+    ended.set()
+    await working
+    assert (await audit.sealing(book.app)).waiting == 1
+
+
+async def test_a_place_that_somebody_took_by_hand_is_told(book: Book, caplog: pytest.LogCaptureFixture) -> None:
+    await book.write(1)
+    await book.sealer.seal_all()
+    book.as_owner("INSERT INTO audit_leaves VALUES (2, 99, 1, decode(repeat('00', 32), 'hex'))")
+    await book.write(1)
+    for _ in range(5):
+        assert await book.sealer.seal_all() == 0
+    assert "seal 2 or a place in it is taken already" in caplog.text
 
 
 async def test_after_a_restore_transactions_are_counted_anew_and_everything_is_sealed_once(book: Book) -> None:
