@@ -47,7 +47,7 @@ class BadSearch(Exception):
 
 @dataclass(slots=True)
 class Search:
-    """Reads queries, one after the other. Raises BadSearch from `read`."""
+    """Reads one query. Raises BadSearch from `read`."""
 
     posts: Posts
     accounts: Accounts
@@ -59,32 +59,31 @@ class Search:
 
     def read(self, query: str) -> Matches:
         """What tells whether a post is meant."""
-        self._pieces, self._at, self._depth, self._stands_alone = [], 0, 0, False
-        at, query = 0, query.strip()
+        self._pieces, at, query = [], 0, query.strip()
         while at < len(query):
             piece = _PIECE.match(query, at)
             if piece is None:
                 raise BadSearch(f"no viable alternative at character '{query[at:].strip()[0]}'")
             self._pieces.append((str(piece.lastgroup), piece[str(piece.lastgroup)]))
             at = piece.end()
-        matches = self._either(positive=True)
+        matches = self._either()
         if self._at < len(self._pieces):
             raise BadSearch(f"missing EOF at '{self._pieces[self._at][1]}'")
         if not self._stands_alone:
             raise BadSearch("Rules must contain at least one positive, non-stopword clause")
         return matches
 
-    def _either(self, positive: bool) -> Matches:
-        ways = [self._all(positive)]
+    def _either(self) -> Matches:
+        ways = [self._all()]
         while self._next() == ("word", "OR"):
             self._at += 1
-            ways.append(self._all(positive))
+            ways.append(self._all())
         return ways[0] if len(ways) == 1 else lambda post: any(way(post) for way in ways)
 
-    def _all(self, positive: bool) -> Matches:
+    def _all(self) -> Matches:
         parts: list[Matches] = []
         while (piece := self._next())[0] not in ("", "close") and piece != ("word", "OR"):
-            parts.append(self._one(positive))
+            parts.append(self._one(positive=True))
         if not parts:
             raise BadSearch(f"no viable alternative at input '{self._next()[1] or '<EOF>'}'")
         return parts[0] if len(parts) == 1 else lambda post: all(part(post) for part in parts)
@@ -96,7 +95,7 @@ class Search:
             wanted = self._one(positive=False)
             return lambda post: not wanted(post)
         if kind == "open":
-            return self._bracket(positive)
+            return self._bracket()
         if kind == "phrase":
             self._stands_alone |= positive
             return _words(text)
@@ -104,11 +103,11 @@ class Search:
             raise BadSearch(f"no viable alternative at input '{text or '<EOF>'}'")
         return self._operator(text, positive)
 
-    def _bracket(self, positive: bool) -> Matches:
+    def _bracket(self) -> Matches:
         self._depth += 1
         if self._depth > DEPTH_MOST:
             raise BadSearch("too many brackets")
-        inner = self._either(positive)
+        inner = self._either()
         if self._next()[0] != "close":
             raise BadSearch("missing ')'")
         self._at += 1

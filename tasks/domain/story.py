@@ -37,6 +37,7 @@ class Told:
     policy_version: str
     verdicts: Sequence[Row] = ()
     attempts: Sequence[Row] = ()
+    looks: Sequence[Row] = ()
     changes: Sequence[Row] = ()
     silences: Sequence[Row] = ()
     senders_alive: int = 0
@@ -50,6 +51,7 @@ def tell(told: Told) -> Story:
         *_judged(told.verdicts),
         *_changed(told.changes),
         *_attempted(told),
+        *_looked(told.looks),
         *_ended(told.post),
     ]
     lines = sorted(happened, key=lambda line: line.at)
@@ -117,6 +119,9 @@ def _attempted(told: Told) -> Iterator[Line]:
             yield Line(attempt["first_byte_at"], f"{name}: the first byte left, {_ms(late)} after the planned instant")
         if attempt["died_at"]:
             yield Line(attempt["died_at"], f"{name}: its sender was proven dead")
+        doubted = [look["looked_at"] for look in told.looks if look["attempt_id"] == attempt["id"]]
+        if doubted:
+            yield Line(min(doubted), f"{name}: no answer of X was written down; it was in doubt from here on")
         if attempt["ended_at"]:
             yield Line(attempt["ended_at"], f"{name}: {_outcome(attempt)}")
 
@@ -137,11 +142,27 @@ def _outcome(attempt: Row) -> str:
             return f"a person said that it is out as {attempt['x_post_id']}"
         case "accepted", _:
             return f"{answer}: accepted as {attempt['x_post_id']}"
-        case ended, "timeline" | "person" as who:
-            said = "the timeline was read" if who == "timeline" else "a person looked"
-            return f"{said}: {str(ended).replace('_', ' ')}{problem}"
+        case "not_arrived", who:
+            return f"{'a person said' if who == 'person' else 'the timeline showed'} that X never took it"
         case ended, _:
             return f"{answer}{problem}: {str(ended).replace('_', ' ')}"
+
+
+def _looked(looks: Sequence[Row]) -> Iterator[Line]:
+    words = {
+        "marked": "a post with our mark",
+        "alike": "one post with this text at this time",
+        "several": "several posts that could be it",
+        "none": "no post that could be it",
+        "unreadable": "nothing, it could not be read",
+    }
+    for look in looks:
+        found = ", ".join(look["x_post_ids"])
+        seen = words[look["seen"]] + (f" ({found})" if found else "")
+        yield Line(
+            look["looked_at"],
+            f"reconciliation looked at the bot's timeline and saw {seen}: {look['verdict']}, {look['reason']}",
+        )
 
 
 def _ended(post: Row) -> Iterator[Line]:
@@ -158,6 +179,8 @@ def _now(told: Told) -> Iterator[str]:
     match post["status"]:
         case "published":
             yield f"It went out because it was due, the gate let it pass and X accepted it as {post['x_post_id']}."
+            if post["cancel_wanted_at"]:
+                yield f"{post['cancel_wanted_by']} cancelled it meanwhile: it is to be deleted on X."
         case "scheduled" | "claimed":
             yield from _waits(told)
         case "sending":

@@ -35,6 +35,7 @@ async def why(at: Connections, post_id: UUID, labels: frozenset[str] | None = No
             POLICY_VERSION,
             verdicts=await verdicts.of_post(session, post_id),
             attempts=await provenance.attempts(session, post_id),
+            looks=await provenance.looks(session, post_id),
             changes=await provenance.changes(session, post_id),
             silences=await provenance.silences(session, post["bot_id"]),
             senders_alive=await provenance.senders_alive(session, timedelta(seconds=BEATS_MISSED * beat)),

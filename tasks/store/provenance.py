@@ -13,6 +13,7 @@ from tasks.store.audit import audit_leaves, audit_log, audit_seals
 from tasks.store.base import app_now, values
 from tasks.store.bots import bots
 from tasks.store.breakers import breakers
+from tasks.store.looks import reconcile_looks
 from tasks.store.posts import posts
 from tasks.store.senders import senders
 from tasks.store.stops import stops
@@ -56,6 +57,17 @@ async def attempts(session: AsyncSession, post_id: UUID) -> Sequence[Row]:
         .join_from(publish_attempts, senders, senders.c.id == publish_attempts.c.sender_id)
         .where(publish_attempts.c.post_id == post_id)
         .order_by(publish_attempts.c.marked_at)
+    )
+    return [values(row) for row in found]
+
+
+async def looks(session: AsyncSession, post_id: UUID) -> Sequence[Row]:
+    """Looks at the bot's timeline for attempts of a post whose answer was lost, oldest first."""
+    found = await session.execute(
+        select(reconcile_looks)
+        .join(publish_attempts, publish_attempts.c.id == reconcile_looks.c.attempt_id)
+        .where(publish_attempts.c.post_id == post_id)
+        .order_by(reconcile_looks.c.looked_at, reconcile_looks.c.id)
     )
     return [values(row) for row in found]
 
