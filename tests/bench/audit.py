@@ -40,11 +40,11 @@ def audit_appends_per_second() -> list[Figure]:
             median(ours),
             median(plain),
             "1/s",
-            "ratio >= 0.6",
-            {"seconds from the last append until all are sealed, most": max(behind)},
-            f"{WRITERS} connections, one row in each transaction, {SECONDS:.0f} s, {PAIRS} pairs. The limit inserts "
-            "the same values into a table with a key alone, and nobody seals. fsync is off: waiting for the disk is "
-            "the same for both, and would hide the rest.",
+            "ours >= 1400",
+            note=f"{WRITERS} connections, one row in each transaction, {SECONDS:.0f} s, {PAIRS} pairs. The limit "
+            "inserts the same values into a table with a key alone, and nobody seals. fsync is off: waiting for the "
+            "disk is the same for both, and would hide the rest. At this rate the last row had its seal "
+            f"{max(behind):.1f} s after it was written.",
         )
     ]
 
