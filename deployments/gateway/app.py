@@ -6,13 +6,14 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import RedirectResponse
 
 from config.places import Places
 from deployments.gateway import opening, problems
 from deployments.gateway.doorway import Doorway
 from deployments.gateway.limits import Limits
-from deployments.gateway.proxy import PAGES, Proxy
+from deployments.gateway.proxy import PAGES, Proxy, Sorted
 from deployments.gateway.routers import (
     apps,
     audit,
@@ -74,6 +75,7 @@ def create_app(places: Places) -> FastAPI:
     app.state.opening = opening.Opening()
     app.state.stack = places.stack
     problems.register(app)
+    app.add_middleware(Sorted, prefect=ExceptionMiddleware(proxy, app.exception_handlers))
     app.add_middleware(Doorway)
     for prefix, router in ROUTERS:
         app.include_router(router, prefix=prefix)

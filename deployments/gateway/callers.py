@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from deployments.gateway import sign_in
+from deployments.gateway import origins, sign_in
 from deployments.gateway.opening import Ready
 from deployments.gateway.problems import ProblemError
 from tasks.connections import Connections
@@ -30,6 +30,8 @@ class Callers:
         """Who makes this request; `fresh` asks the database. Raises 401."""
         shown = _shown(connection.scope)
         then, actor = self._known.get(shown, (float("-inf"), None))
+        # A cookie counts where a page of ours asks, and that is looked at for each request.
+        fresh = fresh or _from_elsewhere(connection.scope)
         if not fresh and actor is not None and time.monotonic() - then < REMEMBERED_SECONDS:
             return actor
         try:
@@ -55,6 +57,10 @@ def running(connection: HTTPConnection) -> Ready:
 def connections(connection: HTTPConnection) -> Connections:
     """For an operation."""
     return running(connection).connections
+
+
+def _from_elsewhere(scope: Scope) -> bool:
+    return "cookie" in Headers(scope=scope) and origins.changes(scope) and not origins.same_origin(scope)
 
 
 def _shown(scope: Scope) -> bytes:

@@ -14,7 +14,7 @@ import aiohttp
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from yarl import URL
 
 from config.places import Places
@@ -30,6 +30,8 @@ from tasks.domain.roles import Actor, Permission
 from tasks.operations import prefect_requests
 
 PAGES = "/v2/"
+PREFECTS = ("/api/", PAGES)
+OURS = "/api/v1/"
 STATIC = ("/v2/", "/api/static/")
 UI_SETTINGS = "/ui-settings"
 ADMIN_SETTINGS = "GET /api/admin/settings"
@@ -91,6 +93,20 @@ PAGE_POLICY = (
     " form-action 'self'; frame-ancestors 'none'"
 )
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+
+class Sorted:
+    """ASGI middleware: addresses that can be Prefect's alone go to it without a look at each route of ours."""
+
+    def __init__(self, app: ASGIApp, prefect: ASGIApp) -> None:
+        self._app = app
+        self._prefect = prefect
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on one request, websocket or lifespan."""
+        path = scope.get("path", "")
+        theirs = path.startswith(PREFECTS) and not path.startswith(OURS)
+        await (self._prefect if theirs else self._app)(scope, receive, send)
 
 
 class PrefectAwayError(ProblemError):
