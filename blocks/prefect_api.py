@@ -172,7 +172,7 @@ class PrefectApi:
             _instant(found.get("expected_start_time")),
             _instant(found.get("start_time")),
             _instant(found.get("end_time")),
-            f"{self._places.prefect.removesuffix('/api')}/runs/flow-run/{found['id']}",
+            f"{self._places.prefect_pages}/runs/flow-run/{found['id']}",
         )
 
 

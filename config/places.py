@@ -137,6 +137,11 @@ class Places:
         """Base address of the gateway as people reach it; links for them begin with it."""
         return (self.settings.gateway.public_url or self.gateway).rstrip("/")
 
+    @property
+    def prefect_pages(self) -> str:
+        """Prefect's pages as people reach them: through the gateway, with our logins."""
+        return f"{self.front_door}/v2"
+
     def gateway_trust(self) -> ssl.SSLContext:
         """What a program of ours checks the gateway's certificate by: on this machine it is that very certificate."""
         wanted = self.settings.gateway

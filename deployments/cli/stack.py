@@ -41,7 +41,7 @@ def up(as_json: Json = False, register_again: Register = False) -> None:
         typer.echo(_json({"parts": found, "sign_in_files": {door: str(path) for door, path in files.items()}}))
         return
     typer.echo("\n".join(parts.lines(found)))
-    typer.echo("")
+    typer.echo(f"\nPrefect's pages, with our logins: {places.prefect_pages}")
     for door, path in files.items():
         typer.echo(f"sign-in for {door}: {path}")
     link = stack.new_link(places, began)

@@ -89,7 +89,7 @@ def _bring_in(gateway: Api, places: Places, console: Console) -> None:
     states = Counter(bot["state"] for bot in gateway.get("/bots"))
     console.print("accounts: " + ", ".join(f"{number} {state}" for state, number in states.items()))
     if states["active"] < len(wanted):
-        raise CommandError(f"not every account is connected; the run's log says why: {places.prefect[:-4]}")
+        raise CommandError(f"not every account is connected; the run's log says why: {places.prefect_pages}")
 
 
 def _plans(places: Places) -> list[Plan]:
@@ -237,9 +237,8 @@ def _late_ms(post: Mapping[str, Any]) -> float | None:
 
 
 def _tell_where(console: Console, places: Places) -> None:
-    ui = places.prefect.removesuffix("/api")
     where = Table.grid(padding=(0, 2))
-    where.add_row("Prefect UI (runs, logs)", ui, f"sign-in: {_near(places.prefect_auth)}")
+    where.add_row("Prefect UI (runs, logs)", places.prefect_pages, "with your account")
     where.add_row("our API", f"{places.front_door}/docs", f"an API key: {_near(places.cli_key)}")
     link = first_sign_in.link_file(places)
     if link.exists():

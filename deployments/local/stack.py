@@ -144,7 +144,7 @@ def new_link(places: Places, since: float) -> str | None:
 def sign_in_files(places: Places) -> dict[str, Path]:
     """Which 0600 file opens which door, by what it opens."""
     files = {
-        "Prefect's pages": places.prefect_auth,
+        "Prefect's server, for the stack itself": places.prefect_auth,
         "the first admin, who chooses a password there": first_sign_in.link_file(places),
         "Postgres, as its admin": postgres.admin_password_file(places),
         "the X sandbox's controls": programs.sandbox_token_file(places) if places.x_is_sandbox else None,

@@ -3,14 +3,16 @@
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from config.loading import APP_ROOT
-from deployments.local import environment
+from tasks.connections import open_connections
+from tasks.domain.roles import system
+from tasks.operations import api_keys, users
 from tests.posting_stack import PostingStack, posting_stack, stack
 
 __all__ = ["posting_stack", "stack"]
@@ -55,38 +57,72 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 def address(stack: PostingStack) -> str:
     """Where `up` says that Prefect's pages are."""
-    return stack.running.places.prefect.removesuffix("/api")
+    return stack.running.places.prefect_pages
+
+
+@pytest.fixture(scope="package")
+async def keys(stack: PostingStack) -> Mapping[str, str]:
+    """A key of a user of each role."""
+    made = {}
+    async with open_connections("gateway", stack.running.places) as at:
+        for role in ("viewer", "operator", "admin"):
+            user_id = (await users.add(at, f"the-{role}", None, system("tests"))).user.id
+            await users.assign(at, user_id, role, None, None, system("tests"))
+            made[role] = (await api_keys.create(at, user_id, "key", system("tests"))).secret
+    return made
+
+
+class Window:
+    """A window of somebody's: what it asked of other machines is written down and not answered."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.elsewhere: list[str] = []
+
+
+Opens = Callable[[str | None], Awaitable[Window]]
 
 
 @pytest.fixture
-async def window(browser: Browser, stack: PostingStack, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
-    """A window in which nobody has signed in; it sees this machine alone."""
-    home = address(stack)
-    context = await browser.new_context(viewport=WINDOW, locale="en-GB", timezone_id="UTC")  # type: ignore[arg-type]
+async def opens(
+    browser: Browser, stack: PostingStack, keys: Mapping[str, str], request: pytest.FixtureRequest
+) -> AsyncIterator[Opens]:
+    """`await opens("viewer")`: a window signed in as that role, or as nobody."""
+    home = stack.running.places.front_door
+    windows: list[tuple[str, Window]] = []
 
-    async def route(request: Route) -> None:
-        await (request.continue_() if request.request.url.startswith(home) else request.abort())
+    async def opening(role: str | None) -> Window:
+        headers = {"Authorization": f"Bearer {keys[role]}"} if role else {}
+        context = await browser.new_context(
+            viewport=WINDOW,  # type: ignore[arg-type]
+            locale="en-GB",
+            timezone_id="UTC",
+            extra_http_headers=headers,
+        )
+        window = Window(await context.new_page())
+        windows.append((role or "nobody", window))
 
-    await context.route("**/*", route)
-    page = await context.new_page()
-    yield page
+        async def route(route: Route) -> None:
+            if route.request.url.startswith(home):
+                await route.continue_()
+            else:
+                window.elsewhere.append(route.request.url)
+                await route.abort()
+
+        await context.route("**/*", route)
+        return window
+
+    yield opening
     PICTURES.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=PICTURES / f"{Path(request.node.name).name}.png")
-    await context.close()
+    for role, window in windows:
+        await window.page.screenshot(path=PICTURES / f"{Path(request.node.name).name}-{role}.png")
+        await window.page.context.close()
 
 
 @pytest.fixture
-async def page(window: Page, stack: PostingStack) -> Page:
-    """The dashboard, signed in to with what stands in the 0600 file that `up` names."""
-    auth = environment.prefect_auth(stack.running.places)
-    assert auth is not None
-    await sign_in(window, address(stack), auth)
-    await expect(window).to_have_url(re.compile("/dashboard"))
-    return window
-
-
-async def sign_in(window: Page, home: str, auth: str) -> None:
-    """Open the pages and answer what they ask."""
-    await window.goto(home)
-    await window.get_by_placeholder("admin:pass").fill(auth)
-    await window.get_by_role("button", name="Login").click()
+async def page(opens: Opens, stack: PostingStack) -> Page:
+    """The dashboard, as an operator sees it."""
+    window = await opens("operator")
+    await window.page.goto(address(stack))
+    await expect(window.page).to_have_url(re.compile("/dashboard"))
+    return window.page

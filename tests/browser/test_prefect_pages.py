@@ -10,7 +10,7 @@ from blocks.postgres.block import PostgresServer
 from blocks.vault.block import VaultServer
 from blocks.x.block import XApi
 from config.settings import Settings
-from tests.browser.conftest import address, sign_in
+from tests.browser.conftest import Opens, address
 from tests.posting_stack import POSTING, PostingStack
 from tests.running_stack import eventually
 
@@ -50,7 +50,7 @@ async def test_the_page_of_a_run_tells_what_went_out(stack: PostingStack, page: 
         stack.run_is_at_work(run_id)
         posts = stack.schedule(3, due_in_seconds=2)
         stack.until_all(posts, "published")
-        await page.goto(f"{address(stack)}/v2/runs/flow-run/{run_id}")
+        await page.goto(f"{address(stack)}/runs/flow-run/{run_id}")
         for post in posts:
             [entry] = stack.accepted([post])[post.id]
             await expect(page.get_by_text(f"@{post.bot} published {entry['x_post_id']}")).to_be_visible()
@@ -99,10 +99,60 @@ async def test_a_block_shows_what_it_is_and_where_to_read_on(page: Page, block: 
     assert urlsplit(str(block._documentation_url)).scheme == "https"
 
 
+START = """async ([deployment, body]) => {
+  const answer = await fetch(`/api/deployments/${deployment}/create_flow_run`, {
+    method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body),
+  });
+  return [answer.status, (await answer.json()).detail || ""];
+}"""
+
+
 @pytest.mark.promise("A1")
-async def test_without_the_auth_string_there_is_nothing_to_see(stack: PostingStack, window: Page) -> None:
-    await sign_in(window, address(stack), "admin:pass")
-    await expect(window.get_by_text("Invalid credentials").first).to_be_visible()
-    assert "/login" in window.url
-    answer = await window.request.post(f"{stack.running.places.prefect}/flow_runs/filter", data={})
+async def test_a_stranger_is_led_to_the_sign_in(stack: PostingStack, opens: Opens) -> None:
+    page = (await opens(None)).page
+    await page.goto(f"{stack.running.places.front_door}/")
+    assert urlsplit(page.url).path == "/login"
+    answer = await page.request.post(f"{stack.running.places.front_door}/api/flow_runs/filter", data={})
     assert answer.status == 401
+
+
+@pytest.mark.promise("A1")
+@pytest.mark.parametrize(
+    ("role", "starts", "runs_code"), [("viewer", 403, 403), ("operator", 201, 403), ("admin", 201, 201)]
+)
+async def test_the_pages_let_each_role_do_what_it_may(
+    stack: PostingStack, opens: Opens, role: str, starts: int, runs_code: int
+) -> None:
+    """The pages work for all; what they ask for is judged by the person's role, whatever buttons they show."""
+    window = await opens(role)
+    page = window.page
+    with stack.no_other_runs():
+        await page.goto(address(stack))
+        await expect(page.get_by_text("Flow Runs").first).to_be_visible()
+        await open_deployment(page)
+        [deployment] = [word for word in page.url.partition("?")[0].split("/") if len(word) == 36]
+        asked = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}}}
+        assert (await page.evaluate(START, [deployment, asked]))[0] == starts
+        code = {**asked, "job_variables": {"command": "true"}}
+        status, detail = await page.evaluate(START, [deployment, code])
+        assert status == runs_code
+        if role == "operator":
+            assert "job_variables" in detail
+        with stack.running.api() as api:
+            for run in stack.running.runs(POSTING, expected_start_time={"after_": "2098-01-01T00:00:00Z"}):
+                api.delete(f"/flow_runs/{run['id']}").raise_for_status()
+    # Their analytics and pictures: the policy of the pages stops these before they are asked for.
+    assert window.elsewhere == []
+
+
+@pytest.mark.promise("A1")
+async def test_a_viewers_click_starts_nothing_and_says_why(stack: PostingStack, opens: Opens) -> None:
+    page = (await opens("viewer")).page
+    with stack.no_other_runs():
+        before = started_by_hand(stack)
+        await page.goto(address(stack))
+        await open_deployment(page)
+        await page.get_by_role("button", name="Run", exact=True).click()
+        await page.get_by_role("menuitem", name="Quick run").click()
+        await expect(page.get_by_text("lacks the permission prefect.operate").first).to_be_visible()
+        assert started_by_hand(stack) == before

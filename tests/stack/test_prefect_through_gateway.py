@@ -21,8 +21,7 @@ from config.loading import APP_ROOT
 from deployments.local import environment, prefect_api, work_pool
 from tasks.connections import open_connections
 from tasks.domain.roles import system
-from tasks.operations import access
-from tasks.store import access as access_store
+from tasks.operations import api_keys, users
 from tests.gateway.prefect_matrix import ID, MAY, asks
 from tests.stack.conftest import RunningStack, eventually
 from tests.unit.test_gateway_paths import TRICKS
@@ -40,9 +39,9 @@ def keys(running: RunningStack) -> Mapping[str, str]:
         found = {}
         async with open_connections("gateway", running.places) as at:
             for role in MAY:
-                async with at.transaction() as session:
-                    user_id = await access_store.put_user(session, f"the-{role}", "no password", role)
-                found[role] = await access.new_key(at, user_id, "key", system("tests"))
+                user_id = (await users.add(at, f"the-{role}", None, system("tests"))).user.id
+                await users.assign(at, user_id, role, None, None, system("tests"))
+                found[role] = (await api_keys.create(at, user_id, "key", system("tests"))).secret
         return found
 
     return asyncio.run(made())
