@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deployments.x_sandbox.accounts import Account, XApp
+from deployments.x_sandbox.changes import end_tokens, set_clock
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.control_bodies import (
     BATCH_MAX,
@@ -26,14 +27,12 @@ from deployments.x_sandbox.control_bodies import (
     Reset,
 )
 from deployments.x_sandbox.faults import Rule
-from deployments.x_sandbox.oauth import hand_out, kill, new_family
+from deployments.x_sandbox.oauth import hand_out, new_family
 from deployments.x_sandbox.oauth1 import hand_out_oauth1
 from deployments.x_sandbox.spending import spending
 from deployments.x_sandbox.state import Sandbox
 
 LEDGER_PAGE_MOST = 10_000
-FIRST_INSTANT, LAST_INSTANT = 1_300_000_000, 4_102_444_800
-"""From a little after X's first id to the year 2100."""
 
 Body = TypeVar("Body")
 
@@ -159,10 +158,7 @@ def _existing(sandbox: Sandbox, client_id: str, usernames: list[str]) -> tuple[X
 
 async def _revoke(sandbox: Sandbox, request: Request) -> Any:
     wanted = await _read(request, NewRevocation)
-    families = sandbox.tokens.living(_account(sandbox, wanted.account).id)
-    for family in families:
-        kill(sandbox, None, "control", family)
-    return {"account": wanted.account, "families": len(families)}
+    return {"account": wanted.account, "families": end_tokens(sandbox, _account(sandbox, wanted.account))}
 
 
 def _account(sandbox: Sandbox, username: str) -> Account:
@@ -212,24 +208,15 @@ async def _clock(sandbox: Sandbox, _: Request) -> Any:
 
 async def _set_clock(sandbox: Sandbox, request: Request) -> Any:
     wanted = await _read(request, NewTime)
-    wall = time.time()
-    before = now = sandbox.clock.at(wall)
-    if wanted.now is not None:
-        now = wanted.now.timestamp()
-    elif wanted.ahead_seconds is not None:
-        now = wall + wanted.ahead_seconds
-    elif wanted.forward_seconds is not None:
-        now += wanted.forward_seconds
-    speed = sandbox.clock.speed if wanted.speed is None else wanted.speed
-    if not FIRST_INSTANT <= now <= LAST_INSTANT:
-        raise Refused(422, f"the clock goes from {iso(FIRST_INSTANT)} to {iso(LAST_INSTANT)}")
-    sandbox.record("clock", {"at": iso(before), "wall": iso(wall), "now": iso(now), "speed": speed})
+    try:
+        set_clock(sandbox, wanted)
+    except ValueError as error:
+        raise Refused(422, str(error)) from None
     return await _clock(sandbox, request)
 
 
 async def _wall_clock(sandbox: Sandbox, request: Request) -> Any:
-    wall = iso(time.time())
-    sandbox.record("clock", {"at": iso(sandbox.clock.now()), "wall": wall, "now": wall, "speed": 1})
+    set_clock(sandbox, NewTime(ahead_seconds=0, speed=1))
     return await _clock(sandbox, request)
 
 

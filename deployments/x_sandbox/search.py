@@ -47,7 +47,7 @@ class BadSearch(Exception):
 
 @dataclass(slots=True)
 class Search:
-    """Reads one query. Raises BadSearch from `read`."""
+    """Reads queries, one after the other. Raises BadSearch from `read`."""
 
     posts: Posts
     accounts: Accounts
@@ -59,31 +59,32 @@ class Search:
 
     def read(self, query: str) -> Matches:
         """What tells whether a post is meant."""
-        self._pieces, at, query = [], 0, query.strip()
+        self._pieces, self._at, self._depth, self._stands_alone = [], 0, 0, False
+        at, query = 0, query.strip()
         while at < len(query):
             piece = _PIECE.match(query, at)
             if piece is None:
                 raise BadSearch(f"no viable alternative at character '{query[at:].strip()[0]}'")
             self._pieces.append((str(piece.lastgroup), piece[str(piece.lastgroup)]))
             at = piece.end()
-        matches = self._either()
+        matches = self._either(positive=True)
         if self._at < len(self._pieces):
             raise BadSearch(f"missing EOF at '{self._pieces[self._at][1]}'")
         if not self._stands_alone:
             raise BadSearch("Rules must contain at least one positive, non-stopword clause")
         return matches
 
-    def _either(self) -> Matches:
-        ways = [self._all()]
+    def _either(self, positive: bool) -> Matches:
+        ways = [self._all(positive)]
         while self._next() == ("word", "OR"):
             self._at += 1
-            ways.append(self._all())
+            ways.append(self._all(positive))
         return ways[0] if len(ways) == 1 else lambda post: any(way(post) for way in ways)
 
-    def _all(self) -> Matches:
+    def _all(self, positive: bool) -> Matches:
         parts: list[Matches] = []
         while (piece := self._next())[0] not in ("", "close") and piece != ("word", "OR"):
-            parts.append(self._one(positive=True))
+            parts.append(self._one(positive))
         if not parts:
             raise BadSearch(f"no viable alternative at input '{self._next()[1] or '<EOF>'}'")
         return parts[0] if len(parts) == 1 else lambda post: all(part(post) for part in parts)
@@ -95,7 +96,7 @@ class Search:
             wanted = self._one(positive=False)
             return lambda post: not wanted(post)
         if kind == "open":
-            return self._bracket()
+            return self._bracket(positive)
         if kind == "phrase":
             self._stands_alone |= positive
             return _words(text)
@@ -103,11 +104,11 @@ class Search:
             raise BadSearch(f"no viable alternative at input '{text or '<EOF>'}'")
         return self._operator(text, positive)
 
-    def _bracket(self) -> Matches:
+    def _bracket(self, positive: bool) -> Matches:
         self._depth += 1
         if self._depth > DEPTH_MOST:
             raise BadSearch("too many brackets")
-        inner = self._either()
+        inner = self._either(positive)
         if self._next()[0] != "close":
             raise BadSearch("missing ')'")
         self._at += 1

@@ -15,7 +15,7 @@ from deployments.x_sandbox.app import Application
 from deployments.x_sandbox.connection import ClockedProtocol
 from deployments.x_sandbox.consent import consent_routes
 from deployments.x_sandbox.control import control_routes
-from deployments.x_sandbox.pages import page_routes
+from deployments.x_sandbox.front_routes import front_routes
 from deployments.x_sandbox.state import Sandbox, secret_file
 
 KEEP_ALIVE_SECONDS = 120
@@ -73,7 +73,9 @@ def serve(options: Options, announce: Callable[[str], None]) -> None:
     options.control_token_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     sandbox = Sandbox(options.folder, options.fresh)
     control_token = secret_file(options.control_token_file)
-    pages = Starlette(routes=[*control_routes(sandbox, control_token), *consent_routes(sandbox), *page_routes(sandbox)])
+    pages = Starlette(
+        routes=[*control_routes(sandbox, control_token), *consent_routes(sandbox), *front_routes(sandbox)]
+    )
     config = uvicorn.Config(
         Application(sandbox, pages),
         host=options.host,

@@ -13,7 +13,8 @@ from deployments.x_sandbox.state import Sandbox
 PLACES = {
     1: "Worldwide",
     12723: "Birmingham",
-    26062: "Liverpool",
+    26062: "Leicester",
+    26734: "Liverpool",
     44418: "London",
     615702: "Paris",
     638242: "Berlin",

@@ -201,7 +201,22 @@ def test_a_count_may_be_bounded_by_times_and_ids(sandbox: XSandboxProcess, alice
 
 @pytest.mark.parametrize(
     "query",
-    ["", "is:reply", "-bread", "(bread", "bread)", "OR", "lang:en bread", "colour:red", '"', "a" * 513, "(" * 30, "#"],
+    [
+        "",
+        "is:reply",
+        "-bread",
+        "-(bread)",
+        "is:reply -(bread OR cake)",
+        "(bread",
+        "bread)",
+        "OR",
+        "lang:en bread",
+        "colour:red",
+        '"',
+        "a" * 513,
+        "(" * 30,
+        "#",
+    ],
 )
 def test_a_search_that_x_would_refuse_is_refused(alice: Caller, query: str) -> None:
     answer = alice.http.get("/2/tweets/counts/recent", params={"query": query})
