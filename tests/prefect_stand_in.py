@@ -109,10 +109,10 @@ class PrefectStandIn:
 
 
 @asynccontextmanager
-async def listening(app: FastAPI, port: int) -> AsyncIterator[None]:
-    """Serve an application on a loopback port, in this loop."""
+async def listening(app: FastAPI, port: int, **tls: str) -> AsyncIterator[None]:
+    """Serve an application on a loopback port, in this loop; by TLS where uvicorn is given its files."""
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="on")
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="on", **tls)  # type: ignore[arg-type]
     )
     # The runner of the tests keeps its own signal handlers.
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse
 
 from config.places import Places
 from deployments.gateway import opening, problems
+from deployments.gateway.console import account, pages, sign_in
 from deployments.gateway.doorway import Doorway
 from deployments.gateway.limits import Limits
 from deployments.gateway.proxy import PAGES, Proxy, Sorted
@@ -49,6 +50,9 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, keys.router),
     ("", jwks.router),
     ("", consent.router),
+    ("", pages.router),
+    ("", sign_in.router),
+    ("", account.router),
 )
 
 
@@ -60,7 +64,8 @@ def create_app(places: Places) -> FastAPI:
         async with proxy.open(), opening.opening(places) as app.state.opening:
             yield
 
-    proxy = Proxy(places, Limits(places.settings.gateway))
+    limits = Limits(places.settings.gateway)
+    proxy = Proxy(places, limits)
     # Its pages bring their own scripts: nothing of ours asks the internet at run time.
     app = FastAPIOffline(
         title="ViveSphere Bot Manager",
@@ -74,6 +79,7 @@ def create_app(places: Places) -> FastAPI:
     )
     app.state.opening = opening.Opening()
     app.state.stack = places.stack
+    app.state.limits = limits
     problems.register(app)
     app.add_middleware(Sorted, prefect=ExceptionMiddleware(proxy, app.exception_handlers))
     app.add_middleware(Doorway)

@@ -15,6 +15,8 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 # Routes of an unsafe method that change nothing, each with why.
 CHANGE_NOTHING = {
     ("POST", "/api/v1/auth/login"): "it answers with a token that is stored nowhere; the sign-in is noted as such",
+    ("POST", "/login"): "it begins a session; the sign-in is noted as such",
+    ("POST", "/logout"): "it ends the caller's own session; the sign-out is noted as such",
 }
 # Safe by method, and yet they change something.
 CHANGE_BY_GET = {("GET", "/oauth/callback")}

@@ -64,6 +64,7 @@ class Valid(BaseModel):
 async def login(given: SignIn, running: Running, request: Request) -> SignedIn:
     """Sign in with name and password."""
     at = running.connections
+    await request.app.state.limits.take_sign_in(client_of(request.scope))
     user = await access.sign_in(at, given.username, given.password.get_secret_value(), client_of(request.scope))
     if user is None:
         raise ProblemError(401, "sign-in-refused", REFUSED, {"WWW-Authenticate": "Bearer"})
