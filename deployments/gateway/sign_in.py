@@ -10,7 +10,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request, Security
+from fastapi import Depends, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -111,12 +111,15 @@ class Needs:
     async def __call__(
         self,
         request: Request,
+        response: Response,
         running: Running,
         # For the API's own pages, which learn from it how to sign in.
         _: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     ) -> Actor:
         """The caller; raises 401 for a stranger and 403 for who lacks the permission."""
-        return await self.admit(running, await identify(running, request.scope))
+        actor = await identify(running, request.scope)
+        await _count(request, response, actor)
+        return await self.admit(running, actor)
 
     async def admit(self, running: Ready, actor: Actor) -> Actor:
         """The actor, if he has the permission."""
@@ -139,6 +142,13 @@ class NeedsOfToken(Needs):
             note(request.scope, problem)
             raise
         return await self.admit(running, actor)
+
+
+async def _count(request: Request, response: Response, actor: Actor) -> None:
+    """Count a request, and let the answer say how many more there may be; raises 429."""
+    left = await request.app.state.limits.take(actor, reads=not changes(request.scope))
+    if left is not None:
+        response.headers.update(left.headers)
 
 
 def needs(permission: Permission) -> Any:
