@@ -17,7 +17,7 @@ from config.loading import APP_ROOT
 from config.places import Places
 from config.settings import Settings
 from tasks.domain.policy import gate
-from tasks.domain.roles import RIGHTS, Role
+from tasks.domain.roles import COMMANDS, RIGHTS, Role
 
 FOLDER = APP_ROOT / "docs" / "reference"
 MADE = "<!-- Made by `make docs`; change the code, not this page. -->\n\n"
@@ -83,6 +83,9 @@ def roles_page() -> str:
     for permission, right in sorted(RIGHTS.items()):
         marks = " | ".join("yes" if role in right.roles else "no" for role in roles)
         lines.append(f"| `{permission}` | {marks} | {'yes' if right.by_label else 'no'} |\n")
+    lines.append("\n## Commands\n\n| command | permission |\n|---|---|\n")
+    for command, needed in COMMANDS.items():
+        lines.append(f"| `vivesphere {command}` | {f'`{needed}`' if needed else 'whoever may read the files'} |\n")
     return "".join(lines)
 
 

@@ -92,6 +92,50 @@ PREFECT: Mapping[Class, Permission] = {
 }
 
 
+# What a command asks the API for; None is a command that touches this machine alone, for whoever may read its files.
+COMMANDS: Mapping[str, Permission | None] = {
+    "up": None,
+    "down": None,
+    "status": None,
+    "doctor": None,
+    "config": None,
+    "sandbox": None,
+    "today": "posts.read",
+    "bots import": "bots.write",
+    "bots list": "bots.read",
+    "bots login": "bots.connect",
+    "bots show": "bots.read",
+    "apps add": "apps.write",
+    "apps list": "apps.read",
+    "personas list": "personas.read",
+    "posts cancel": "posts.cancel",
+    "posts counts": "posts.read",
+    "posts edit": "posts.schedule",
+    "posts list": "posts.read",
+    "posts resume-thread": "posts.schedule",
+    "posts schedule": "posts.schedule",
+    "posts show": "posts.read",
+    "posts why": "posts.read",
+    "users add": "users.write",
+    "users disable": "users.write",
+    "users enable": "users.write",
+    "users list": "users.read",
+    "users offboard": "users.write",
+    "users passwd": "users.write",  # pragma: allowlist secret
+    "roles assign": "roles.assign",
+    "roles list": "roles.read",
+    "roles revoke": "roles.assign",
+    "keys create": "access.own",
+    "keys list": "access.own",
+    "keys revoke": "access.own",
+    "audit export": "audit.export",
+    "audit list": "audit.read",
+    "audit search": "audit.read",
+    "audit verify": "audit.verify",
+    "run": "runs.start",
+}
+
+
 @dataclass(frozen=True)
 class Grant:
     """A role in force: for what bears `label`, or for everything."""
