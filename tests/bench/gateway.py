@@ -9,7 +9,6 @@ from statistics import median, quantiles
 import aiohttp
 
 from config.places import Places
-from deployments.gateway import first_sign_in
 from deployments.local import environment
 from tests.bench import fleet
 from tests.bench.figure import Figure
@@ -32,7 +31,7 @@ def gateway_added_p50_ms() -> list[Figure]:
 
 async def _measure(places: Places) -> list[Figure]:
     auth = environment.prefect_auth(places) or ""
-    key = first_sign_in.key_file(places).read_text(encoding="utf-8").strip()
+    key = places.cli_key.read_text(encoding="utf-8").strip()
     doors = {places.prefect.removesuffix("/api"): _headers(auth), places.gateway: _headers(key)}
     took: dict[str, list[float]] = {door: [] for door in doors}
     rates: dict[str, float] = {}
