@@ -44,6 +44,7 @@ def register(program: typer.Typer) -> None:
     app.command("list")(list_bots)
     app.command()(show)
     app.command()(login)
+    app.command()(forget)
     program.add_typer(app, name="bots")
 
 
@@ -69,6 +70,27 @@ def show(handle: str, as_json: Json = False) -> None:
         output.as_json(found)
     else:
         output.facts(found, FACTS)
+
+
+def forget(
+    handle: str,
+    reason: Annotated[str, typer.Option(help="Why; it is audited.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a bot's encrypted data unreadable for good, in every copy: the key it needs is destroyed."""
+    asked = f"No copy of the data of @{_bare(handle)} will be readable any more, and nothing brings it back. Go on?"
+    if not yes and not typer.confirm(asked):
+        raise typer.Exit(FAILED)
+    with api() as gateway:
+        found = gateway.post(f"/bots/{_bare(handle)}/forget", {"reason": reason})
+    if as_json:
+        output.as_json(found)
+        return
+    output.say(
+        f"@{_bare(handle)}: {found['records']} records unreadable since {output.local(found['forgotten_at'])}, by "
+        f"{found['forgotten_by']}; SHA-256 of their ciphertexts {found['ciphertext_sha256']}"
+    )
 
 
 def login(handle: str, as_json: Json = False) -> None:

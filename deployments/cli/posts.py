@@ -48,6 +48,7 @@ def register(program: typer.Typer) -> None:
     app.command()(show)
     app.command()(why)
     app.command()(cancel)
+    app.command()(delete)
     app.command()(edit)
     app.command("resume-thread")(resume_thread)
     app.command()(counts)
@@ -208,12 +209,21 @@ def why(post_id: UUID, as_json: Json = False) -> None:
 
 def cancel(post_ids: list[UUID], as_json: Json = False) -> None:
     """Cancel posts that are not on their way yet; one that is too late stops no other."""
-    cancelled: list[dict[str, Any]] = []
+    _each(post_ids, "cancel", "cancelled", as_json)
+
+
+def delete(post_ids: list[UUID], as_json: Json = False) -> None:
+    """Have posts that are out deleted on X; one that is not out stops no other."""
+    _each(post_ids, "delete", "will be gone from X within a minute", as_json)
+
+
+def _each(post_ids: list[UUID], action: str, done: str, as_json: bool) -> None:
+    found: list[dict[str, Any]] = []
     failed = False
     with api() as gateway:
         for post_id in post_ids:
             try:
-                cancelled.append(gateway.post(f"/posts/{post_id}/cancel"))
+                found.append(gateway.post(f"/posts/{post_id}/{action}"))
             except CommandError as error:
                 if error.code != FAILED:
                     raise
@@ -221,9 +231,9 @@ def cancel(post_ids: list[UUID], as_json: Json = False) -> None:
                 output.say(f"{post_id}: {error.text}", problem=True)
             else:
                 if not as_json:
-                    output.say(f"{post_id}: cancelled")
+                    output.say(f"{post_id}: {done}")
     if as_json:
-        output.as_json(cancelled)
+        output.as_json(found)
     if failed:
         raise typer.Exit(FAILED)
 

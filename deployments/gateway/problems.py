@@ -23,10 +23,11 @@ from blocks.x.errors import XError
 from config.places import NotStartedError
 from tasks.domain.media import MediaError
 from tasks.operations.api_keys import NoSuchKeyError, WorthlessKeyError
+from tasks.operations.bot_records import DamagedError, ForgottenError, NoSuchRecordError
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.consent import ConsentError
 from tasks.operations.passwords import BusyError
-from tasks.operations.posts import NoSuchPostError, StaleError, TooLateError
+from tasks.operations.posts import NoSuchPostError, NotOutError, StaleError, TooLateError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
 from tasks.operations.threads import ThreadError
 from tasks.operations.users import (
@@ -75,6 +76,10 @@ TABLE: Mapping[type[Exception], Answer] = {
     NoArgumentsError: Answer(422, "no-arguments"),
     TooLateError: Answer(409, "too-late"),
     StaleError: Answer(412, "stale"),
+    NotOutError: Answer(409, "not-out"),
+    NoSuchRecordError: Answer(404, "no-such-record", lambda error: f"there is no record {error} of this bot"),
+    ForgottenError: Answer(410, "forgotten"),
+    DamagedError: Answer(409, "damaged"),
     ThreadError: Answer(409, "thread-cannot-go-on"),
     MediaError: Answer(422, "media-refused", lambda error: f"X does not take this file: {error}"),
     ConsentError: Answer(409, "cannot-connect"),

@@ -27,6 +27,7 @@ class Sighting:
     links: Mapping[str, str | None]
     replied_to: str | None = None
     quoted: str | None = None
+    media_keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Wanted:
     """What an attempt sent, and between which instants of X's clock it can have been taken; `until` None is no end.
 
     `follows_ours`: it replies to the part before it in a thread, which nothing else of this account does.
+    `media_keys` are those of the uploads that were made for this attempt alone.
     """
 
     text: str
@@ -42,6 +44,7 @@ class Wanted:
     replied_to: str | None = None
     quoted: str | None = None
     follows_ours: bool = False
+    media_keys: frozenset[str] = frozenset()
 
 
 def look_for(wanted: Wanted, timeline: Iterable[Sighting], taken: Iterable[str]) -> tuple[Seen, tuple[str, ...]]:
@@ -52,7 +55,7 @@ def look_for(wanted: Wanted, timeline: Iterable[Sighting], taken: Iterable[str])
         return "none", ()
     if len(found) > 1:
         return "several", found
-    return ("marked" if wanted.follows_ours else "alike"), found
+    return ("marked" if wanted.follows_ours or wanted.media_keys else "alike"), found
 
 
 def made_at(x_post_id: str) -> datetime:
@@ -83,6 +86,7 @@ def _fits(wanted: Wanted, one: Sighting) -> bool:
         wanted.since <= made
         and (wanted.until is None or made <= wanted.until)
         and (one.replied_to, one.quoted) == (wanted.replied_to, wanted.quoted)
+        and (not wanted.media_keys or one.media_keys == wanted.media_keys)
         and says(one, wanted.text)
     )
 

@@ -14,7 +14,7 @@ from blocks.vault.errors import Conflict, Missing, Refused
 from blocks.vault.transit import Plain, Sealed
 from tasks.connections import Connections
 from tasks.domain.envelope import KEY_BYTES, NONCE_BYTES, CannotOpenError, Halves, Place, open_, seal
-from tasks.domain.roles import Actor
+from tasks.domain.roles import Actor, Permission
 from tasks.operations import activity
 from tasks.operations.bots import NoSuchBotError
 from tasks.store import bot_records, bots
@@ -66,7 +66,7 @@ async def store(at: Connections, handle: str, name: str, value: Any, actor: Acto
     """
     plain = value if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False).encode()
     async with at.transaction() as session:
-        bot = await _readable(session, handle)
+        bot = await _readable(session, handle, actor, "botdata.write")
         version = await bot_records.next_version(session, bot.id, name)
     own, nonce = os.urandom(KEY_BYTES), os.urandom(NONCE_BYTES)
     of_bot = await asyncio.to_thread(_bot_key, at, bot.id)
@@ -74,7 +74,7 @@ async def store(at: Connections, handle: str, name: str, value: Any, actor: Acto
     sealed = seal(plain, Halves(own, of_bot), nonce, Place(str(bot.id), name, version))
     async with at.transaction() as session:
         # Held, because the bot may be forgotten meanwhile.
-        await _readable(session, handle, lock=True)
+        await _readable(session, handle, actor, "botdata.write", lock=True)
         await bot_records.add(
             session,
             {
@@ -95,7 +95,7 @@ async def store(at: Connections, handle: str, name: str, value: Any, actor: Acto
 async def retrieve(at: Connections, handle: str, name: str, version: int | None, actor: Actor) -> RecordRow:
     """A record as it lies here, sealed; raises NoSuchBotError, NoSuchRecordError, ForgottenError."""
     async with at.transaction() as session:
-        bot = await _readable(session, handle)
+        bot = await _readable(session, handle, actor, "botdata.read")
         found = await bot_records.get(session, bot.id, name, version)
         if found is None:
             raise NoSuchRecordError(name)
@@ -111,7 +111,7 @@ async def reveal(at: Connections, handle: str, name: str, version: int | None, r
     Raises NoSuchBotError, NoSuchRecordError, ForgottenError, and DamagedError.
     """
     async with at.transaction() as session:
-        bot = await _readable(session, handle)
+        bot = await _readable(session, handle, actor, "botdata.reveal")
         found = await bot_records.get(session, bot.id, name, version)
         if found is None:
             raise NoSuchRecordError(name)
@@ -136,7 +136,7 @@ async def forget(at: Connections, handle: str, reason: str, actor: Actor) -> For
     NoSuchBotError; of a bot that was forgotten already, says so again.
     """
     async with at.transaction() as session:
-        bot = (await bots.by_handles(session, [handle])).get(handle.lower())
+        bot = (await bots.by_handles(session, [handle], actor.within("bots.forget"))).get(handle.lower())
         if bot is None:
             raise NoSuchBotError(handle)
         if (already := await bot_records.forgetting(session, bot.id)) is not None:
@@ -166,8 +166,10 @@ async def forget(at: Connections, handle: str, reason: str, actor: Actor) -> For
     return done
 
 
-async def _readable(session: AsyncSession, handle: str, lock: bool = False) -> BotRow:
-    bot = (await bots.by_handles(session, [handle], lock=lock)).get(handle.lower())
+async def _readable(
+    session: AsyncSession, handle: str, actor: Actor, permission: Permission, lock: bool = False
+) -> BotRow:
+    bot = (await bots.by_handles(session, [handle], actor.within(permission), lock)).get(handle.lower())
     if bot is None:
         raise NoSuchBotError(handle)
     if (gone := await bot_records.forgetting(session, bot.id)) is not None:

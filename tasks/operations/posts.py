@@ -39,6 +39,14 @@ class TooLateError(RuntimeError):
         self.status = status
 
 
+class NotOutError(RuntimeError):
+    """The post is not on X; `status` says where it is."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the post is {status}; only one that is out can be deleted on X, others are cancelled")
+        self.status = status
+
+
 class StaleError(RuntimeError):
     """The post was changed meanwhile; `revision` is the one that stands."""
 
@@ -222,6 +230,21 @@ async def edit(
             fields=sorted(changed),
         )
         return await posts.get(session, post_id) or post, Receipt("scheduled", post_id)
+
+
+async def delete(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
+    """Have one that is out deleted on X; raises NoSuchPostError, or NotOutError for one that is not.
+
+    The wish is kept, and the next reconciliation carries it out; until then the post stays `published`.
+    """
+    async with at.transaction() as session:
+        post = await posts.get(session, post_id, actor.within("posts.cancel"))
+        if post is None:
+            raise NoSuchPostError(str(post_id))
+        if not await posts.want_deleted(session, post_id, actor.name):
+            raise NotOutError(post.status)
+        await activity.note(session, actor, "posts.delete", str(post_id), bot=post.bot, x_post_id=post.x_post_id)
+    return post
 
 
 async def counts(at: Connections, actor: Actor) -> Mapping[str, int]:

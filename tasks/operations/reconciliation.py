@@ -96,7 +96,7 @@ async def look(at: Connections) -> list[Reviewed]:
 
 
 async def delete_unwanted(at: Connections) -> list[Reviewed]:
-    """Delete on X what was cancelled while nobody knew whether X has it."""
+    """Delete on X what a person wants gone: what is out, and what was cancelled while nobody knew whether it is."""
     async with at.transaction() as session:
         now = await base.now(session)
         unwanted = await posts.take_unwanted(session, LEASE, at.places.settings.reconciliation.batch)
@@ -113,9 +113,9 @@ async def _delete(at: Connections, post: UnwantedPost, token: AccessToken | Unus
             gone = isinstance(error, Refused) and error.status == 404
             problem = None if gone else str(error)
     if problem is not None:
-        log.error("post %s of @%s was cancelled and is still on X: %s", post.id, post.handle, problem)
+        log.error("post %s of @%s is not wanted and still on X: %s", post.id, post.handle, problem)
         return Reviewed(post.id, post.handle, "marked", (post.x_post_id,), "wait", f"not deleted on X yet: {problem}")
-    reason = "cancelled while its answer was missing; found on X and deleted there"
+    reason = f"deleted on X, as {post.wanted_by} wanted"
     async with at.transaction() as session:
         await posts.deleted(session, post.id, reason)
     return Reviewed(post.id, post.handle, "marked", (post.x_post_id,), "deleted", reason)
@@ -224,6 +224,7 @@ def _wanted(row: InDoubt, terms: Terms, skew: timedelta) -> Wanted:
         replied_to=row.replied_to,
         quoted=row.quoted,
         follows_ours=row.follows_ours,
+        media_keys=frozenset(row.media_keys),
     )
 
 
@@ -243,4 +244,5 @@ def _sighting(post: Post) -> Sighting:
         for url in urls
         if url.url
     }
-    return Sighting(post.id, whole.text or "", links, refers.get("replied_to"), quoted)
+    shown = post.attachments.media_keys or () if post.attachments else ()
+    return Sighting(post.id, whole.text or "", links, refers.get("replied_to"), quoted, frozenset(shown))

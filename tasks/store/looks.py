@@ -47,6 +47,7 @@ class InDoubt:
     first_marked_at: datetime
     token_expires_at: datetime | None
     over_at: datetime | None
+    media_keys: Sequence[str]
     cancel_wanted: bool
 
 
@@ -57,6 +58,8 @@ _ROWS = """
         post.thread_id IS NOT NULL AS in_thread, post.quote_x_post_id AS quoted, attempt.problem, post.attempts,
         attempt.token_expires_at,
         least(sender.died_at, CASE WHEN attempt.settled_by = 'answer' THEN attempt.ended_at END) AS over_at,
+        ARRAY(SELECT media_key FROM media_uploads AS upload
+            WHERE upload.attempt_id = attempt.id AND media_key IS NOT NULL) AS media_keys,
         post.cancel_wanted_at IS NOT NULL AS cancel_wanted,
         (SELECT min(marked_at) FROM publish_attempts AS any_attempt
             WHERE any_attempt.post_id = post.id AND any_attempt.ended IN ('unknown', 'not_arrived')) AS first_marked_at
@@ -148,13 +151,15 @@ async def known(session: AsyncSession, x_post_ids: Sequence[str]) -> set[str]:
 
 
 async def due_in(session: AsyncSession) -> timedelta | None:
-    """How long until the next look is due, negative where it is overdue; None where nothing is in doubt."""
+    """How long until something is to be looked at or deleted, negative where it is overdue; None where nothing is."""
     found: timedelta | None = (
         await session.execute(
             text(
-                "SELECT min(coalesce(look_at, app_now())) - app_now() FROM publish_attempts AS attempt"
+                "SELECT least((SELECT min(coalesce(look_at, app_now())) FROM publish_attempts AS attempt"
                 " JOIN posts AS post ON post.id = attempt.post_id"
-                " WHERE attempt.ended = 'unknown' AND post.status = 'unknown'"
+                " WHERE attempt.ended = 'unknown' AND post.status = 'unknown'),"
+                " (SELECT min(next_at) FROM posts WHERE status = 'published' AND cancel_wanted_at IS NOT NULL))"
+                " - app_now()"
             )
         )
     ).scalar_one()

@@ -590,14 +590,31 @@ async def want_cancelled(session: AsyncSession, post_id: UUID, by: str) -> bool:
     return found.one_or_none() is not None
 
 
+async def want_deleted(session: AsyncSession, post_id: UUID, by: str) -> bool:
+    """Remember that one on X is not wanted there any more; False where it is not out."""
+    found = await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status == "published")
+        .values(
+            cancel_wanted_at=func.coalesce(posts.c.cancel_wanted_at, app_now),
+            cancel_wanted_by=func.coalesce(posts.c.cancel_wanted_by, by),
+            next_at=app_now,
+            updated_at=app_now,
+        )
+        .returning(posts.c.id)
+    )
+    return found.one_or_none() is not None
+
+
 @dataclass(frozen=True)
 class UnwantedPost:
-    """A post that X has and that was cancelled before anybody knew."""
+    """A post that X has and that a person wants gone."""
 
     id: UUID
     bot_id: UUID
     handle: str
     x_post_id: str
+    wanted_by: str
 
 
 _TAKE_UNWANTED = text(
@@ -608,7 +625,7 @@ _TAKE_UNWANTED = text(
     )
     UPDATE posts SET next_at = app_now() + :lease FROM due, bots
     WHERE posts.id = due.id AND bots.id = posts.bot_id
-    RETURNING posts.id, posts.bot_id, bots.handle, posts.x_post_id
+    RETURNING posts.id, posts.bot_id, bots.handle, posts.x_post_id, posts.cancel_wanted_by AS wanted_by
     """
 )
 

@@ -61,10 +61,10 @@ def address(stack: PostingStack) -> str:
 
 
 @pytest.fixture(scope="package")
-async def keys(stack: PostingStack) -> Mapping[str, str]:
+async def keys(posting_stack: PostingStack) -> Mapping[str, str]:
     """A key of a user of each role."""
     made = {}
-    async with open_connections("gateway", stack.running.places) as at:
+    async with open_connections("gateway", posting_stack.running.places) as at:
         for role in ("viewer", "operator", "admin"):
             user_id = (await users.add(at, f"the-{role}", None, system("tests"))).user.id
             await users.assign(at, user_id, role, None, None, system("tests"))

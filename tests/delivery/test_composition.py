@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from sqlalchemy import text
 
+from tasks.domain.credentials import access_path
 from tasks.domain.media import MediaError
 from tasks.domain.posts import Poll
 from tasks.domain.roles import system
-from tasks.operations import delivery, media, posts, threads
+from tasks.operations import delivery, media, posts, reconciliation, threads
+from tasks.operations.posts import NotOutError
 from tasks.operations.threads import ThreadError
 from tests.delivery.conftest import Sender
 from tests.makers import a_draft
@@ -209,3 +212,40 @@ async def _uploads(sender: Sender, post: UUID) -> list[dict[str, Any]]:
             text("SELECT * FROM media_uploads WHERE post_id = :post ORDER BY started_at"), {"post": post}
         )
         return [dict(row._mapping) for row in found]
+
+
+@pytest.mark.promise("P1")
+async def test_a_lost_answer_is_found_by_the_key_of_its_picture_although_a_twin_was_posted_by_hand(
+    sender: Sender,
+) -> None:
+    bot = (await sender.with_bots(1))[0]
+    picture = await media.store(sender.at, "bot_0", "rain.png", of(PNG), None, US)
+    sender.x.control.post("/settings", json={"duplicate_refusal": False})
+    sender.x.control.post("/faults", json={"fault": "drop", "when": "after", "endpoint": "POST /2/tweets", "count": 1})
+    [post] = await now_due(sender, "The street", media=(picture.id,))
+    await sender.run(3)
+    assert (await sender.post(post)).status == "unknown"
+    [entry] = sender.ledger()
+    token = sender.kv.secrets[access_path(bot)]["access_token"]
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as hand:
+        by_hand = await hand.post(f"{sender.x.url}/2/tweets", json={"text": "The street"})
+    assert by_hand.status_code == 201, by_hand.text
+    [found] = await reconciliation.look(sender.at)
+    assert (found.seen, found.x_post_ids, found.verdict) == ("marked", (entry["x_post_id"],), "published")
+    assert (await sender.post(post)).x_post_id == entry["x_post_id"]
+
+
+async def test_a_post_that_is_out_is_deleted_on_x_when_a_person_wants_it(sender: Sender) -> None:
+    await sender.with_bots(1)
+    [post] = await now_due(sender, "A slip")
+    with pytest.raises(NotOutError, match="the post is scheduled"):
+        await posts.delete(sender.at, post, US)
+    await sender.run(1)
+    await posts.delete(sender.at, post, US)
+    assert [one async for one in reconciliation.reconcile(sender.at, 0.5)]
+    assert ((await sender.post(post)).status, (await sender.post(post)).reason) == (
+        "deleted",
+        "deleted on X, as tests wanted",
+    )
+    assert [entry["x_post_id"] for entry in sender.x.ledger("delete")] == [sender.ledger()[0]["x_post_id"]]
+    assert [one async for one in reconciliation.reconcile(sender.at, 0.2)] == []

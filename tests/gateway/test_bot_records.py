@@ -13,7 +13,7 @@ from tasks.connections import Connections
 from tasks.domain.roles import system
 from tasks.operations import bot_records
 from tasks.operations.bot_records import DamagedError, ForgottenError, NoSuchRecordError
-from tests.gateway.conftest import Front
+from tests.gateway.conftest import Front, a_key
 from tests.makers import stored_bots
 from tests.postgres_process import PostgresProcess
 
@@ -116,3 +116,40 @@ async def test_ten_at_once_agree_on_the_key_of_the_bot(at: Connections) -> None:
     await asyncio.gather(*(bot_records.store(at, "bot_0", f"name-{number}", number, US) for number in range(10)))
     found = [(await bot_records.reveal(at, "bot_0", f"name-{n}", None, "a test", US)).value for n in range(10)]
     assert found == list(range(10))
+
+
+async def test_a_caller_stores_takes_out_sealed_and_opens_with_a_reason(at: Connections, front: Front) -> None:
+    for body, opened in (
+        ({"data": {"phone": PLANTED}}, {"data": {"phone": PLANTED}, "data_base64": None}),
+        ({"data_base64": "AAH/"}, {"data": None, "data_base64": "AAH/"}),
+    ):
+        stored = await front.call("POST", "/botdata/store", json={"bot_id": "@bot_0", "name": "contact", **body})
+        assert stored.status_code == 201
+        version = stored.json()["version"]
+        sealed = await front.call("GET", "/botdata/retrieve", params={"bot_id": "bot_0", "name": "contact"})
+        assert (sealed.status_code, sealed.json()["version"]) == (200, version)
+        assert PLANTED not in sealed.text
+        asked = {"bot_id": "bot_0", "name": "contact", "version": version, "reason": "a complaint"}
+        revealed = await front.call("POST", "/botdata/reveal", json=asked)
+        assert revealed.json() == {"name": "contact", "version": version, **opened}
+    assert (await front.call("POST", "/botdata/reveal", json={"bot_id": "bot_0"})).status_code == 422
+    missing = await front.call("GET", "/botdata/retrieve", params={"bot_id": "bot_0", "name": "other"})
+    assert (missing.status_code, missing.json()["type"]) == (404, "urn:vivesphere:problem:no-such-record")
+    both = {"bot_id": "bot_0", "data": 1, "data_base64": "AA=="}
+    assert (await front.call("POST", "/botdata/store", json=both)).status_code == 422
+    assert (await front.call("POST", "/bots/bot_0/forget", json={"reason": "asked to"})).json()["records"] == 2
+    gone = await front.call("GET", "/botdata/retrieve", params={"bot_id": "bot_0", "name": "contact"})
+    assert (gone.status_code, gone.json()["type"]) == (410, "urn:vivesphere:problem:forgotten")
+
+
+async def test_a_label_bounds_whose_data_is_stored_and_opened(
+    at: Connections, front: Front, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE bots SET labels = '{weather}' WHERE handle = 'bot_0'"))
+    key = await a_key(front, "ada", ("admin", "weather"))
+    answers = [
+        await front.anybody.post("/api/v1/botdata/store", json={"bot_id": handle, "data": 1}, headers=key)
+        for handle in ("bot_0", "bot_1")
+    ]
+    assert [answer.status_code for answer in answers] == [201, 404]

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.personas import Bot
 from tasks.domain.roles import Actor
-from tasks.operations import bots, consent
+from tasks.operations import bot_records, bots, consent
 
 router = APIRouter(prefix="/bots", tags=["bots"])
 
@@ -63,6 +63,24 @@ class Link(BaseModel):
     expires_at: datetime
 
 
+class Forget(BaseModel):
+    """Why a bot's data is to be unreadable for good; the reason is audited."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+class ForgottenView(BaseModel):
+    """What was made unreadable: how many records, and the digest of their ciphertexts in the order of their ids."""
+
+    records: int
+    ciphertext_sha256: str
+    reason: str
+    forgotten_by: str
+    forgotten_at: datetime
+
+
 @router.get("")
 async def list_bots(
     caller: Annotated[Actor, needs("bots.read")], at: Opened, state: State | None = None, label: str | None = None
@@ -92,3 +110,18 @@ async def bring_in(
 async def login(handle: str, caller: Annotated[Actor, needs("bots.connect")], at: Opened) -> Link:
     """Open a consent on X; the account's owner follows the link."""
     return Link.model_validate(await consent.start(at, handle.removeprefix("@"), caller))
+
+
+@router.post("/{handle}/forget")
+async def forget(
+    handle: str, wanted: Forget, caller: Annotated[Actor, needs("bots.forget")], at: Opened
+) -> ForgottenView:
+    """Destroy the bot's half of the keys of its data, and delete its records: no copy can be opened any more."""
+    found = await bot_records.forget(at, handle.removeprefix("@"), wanted.reason, caller)
+    return ForgottenView(
+        records=found.records,
+        ciphertext_sha256=found.ciphertext_sha256.hex(),
+        reason=found.reason,
+        forgotten_by=found.forgotten_by,
+        forgotten_at=found.forgotten_at,
+    )

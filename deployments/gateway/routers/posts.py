@@ -248,6 +248,12 @@ async def resume_thread(post_id: UUID, caller: Annotated[Actor, needs("posts.sch
     return ResumedView.model_validate(await threads.resume(at, post_id, caller))
 
 
+@router.post("/{post_id}/delete", status_code=202, responses={409: {"description": "The post is not on X."}})
+async def delete(post_id: UUID, caller: Annotated[Actor, needs("posts.cancel")], at: Opened) -> PostView:
+    """Have a post that is out deleted on X; it is `deleted` once X has done it."""
+    return PostView.model_validate(await posts.delete(at, post_id, caller))
+
+
 @router.post("/{post_id}/cancel", responses={409: {"description": "The post is on its way or out."}})
 async def cancel(post_id: UUID, caller: Annotated[Actor, needs("posts.cancel")], at: Opened) -> PostView:
     """Cancel a post that is not on its way yet."""
