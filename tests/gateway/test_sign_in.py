@@ -7,15 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from joserfc.jwk import KeySet
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from config.places import Places
-from deployments.gateway import first_sign_in
+from deployments.gateway import first_sign_in, tokens
 from deployments.gateway.app import ROUTERS
 from deployments.gateway.sign_in import Needs, authenticate, holder
 from deployments.gateway.tokens import Signer
 from tests.gateway.conftest import PASSWORD, Front, a_user, let_admin_choose, served, without_rights
+from tests.waiting import until
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -189,6 +191,32 @@ async def test_a_token_of_another_audience_is_refused(front: Front) -> None:
     token = jwt.encode({"alg": "EdDSA", "kid": key.kid}, claims, key, algorithms=["EdDSA"])
     answer = await front.anybody.get("/api/v1/auth/validate", params={"token": token})
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:vivesphere:problem:token-refused")
+
+
+async def test_signing_keys_change_without_a_restart_and_old_tokens_stay_good(front: Front) -> None:
+    ready = front.app.state.opening.ready
+    kv, signer = ready.connections.kv, ready.signer
+    old = (await signer.issue("admin", 1)).value
+    [first] = signer.keys.keys
+    second = tokens.new_key()
+    version = kv.metadata(tokens.KEYS_PATH).version
+    kv.write(tokens.KEYS_PATH, tokens.stored(KeySet([second, first])), version)
+    # Another gateway signs with the new key; this one has not read it yet.
+    other = await tokens.signer(ready.connections)
+    new = (await other.issue("admin", 1)).value
+
+    async def good(token: str) -> bool:
+        return (await front.anybody.get("/api/v1/auth/validate", params={"token": token})).status_code == 200
+
+    # The set is read again for an unknown key, but not at every guess.
+    await until(lambda: good(new))
+    assert await good(old)
+    published = (await front.anybody.get("/.well-known/jwks.json")).json()["keys"]
+    assert [key["kid"] for key in published] == [second.kid, first.kid]
+    assert not any("d" in key for key in published)
+    kv.write(tokens.KEYS_PATH, tokens.stored(KeySet([second])), version + 1)
+    await signer.refresh(older_than_seconds=0)
+    assert [await good(token) for token in (new, old)] == [True, False]
 
 
 async def test_the_first_admin_has_a_link_until_a_password_was_chosen(places: Places) -> None:
