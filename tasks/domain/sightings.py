@@ -5,13 +5,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tasks.domain.posts import folded
 from tasks.domain.reconciliation import Seen
 
 # An id of X carries the millisecond it was made in, counted from this instant on, above 22 bits of other things.
-_X_EPOCH_MS = 1_288_834_974_657
+_X_EPOCH = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=1_288_834_974_657)
 _X_ID_BITS = 22
 
 
@@ -60,12 +60,12 @@ def look_for(wanted: Wanted, timeline: Iterable[Sighting], taken: Iterable[str])
 
 def made_at(x_post_id: str) -> datetime:
     """The instant, by X's clock, at which X took a post."""
-    return datetime.fromtimestamp(((int(x_post_id) >> _X_ID_BITS) + _X_EPOCH_MS) / 1000, UTC)
+    return _X_EPOCH + timedelta(milliseconds=int(x_post_id) >> _X_ID_BITS)
 
 
 def id_before(instant: datetime) -> str:
     """An id below that of every post that X took from this instant on; where to begin to read."""
-    milliseconds = int(instant.timestamp() * 1000) - _X_EPOCH_MS
+    milliseconds = (instant - _X_EPOCH) // timedelta(milliseconds=1)
     return str(max((milliseconds << _X_ID_BITS) - 1, 1))
 
 
