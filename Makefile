@@ -58,8 +58,8 @@ format: $(INSTALLED) ## Rewrite the code in the house format
 bench: $(INSTALLED) ## Measure against the limits; one figure: make bench ONLY=name
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY),)
 
-soak: $(INSTALLED) ## Run the long fault tests that `make test` leaves out
-	@$(BIN)/python -m pytest tests --soak -m soak
+soak: $(INSTALLED) ## Run the long fault tests that `make test` leaves out; repeat one by make soak SEED=number
+	@$(BIN)/python -m pytest $(T) --soak -m soak $(if $(SEED),--seed $(SEED)) $(if $(POSTS),--posts $(POSTS))
 
 contract: $(INSTALLED) ## Run the tests with real clients of X and of our API
 	@$(BIN)/python -m pytest tests/contract --clients

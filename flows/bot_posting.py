@@ -3,6 +3,7 @@
 from prefect import flow
 
 from tasks.posts import open_window, posting_run_name, publish_claimed, show_published
+from tasks.reconciliation import look_for_unknown_posts, reconciling_run_name, show_reconciled
 
 
 @flow(name="publish-due-posts", flow_run_name=posting_run_name, persist_result=False)
@@ -17,3 +18,16 @@ async def publish_due_posts(window_seconds: int | None = None) -> None:
         async for claim in window:
             window.sending(publish_claimed(claim))
     await show_published(window.results)
+
+
+@flow(name="reconcile-unknown-posts", flow_run_name=reconciling_run_name, persist_result=False)
+async def reconcile_unknown_posts(window_seconds: int | None = None) -> None:
+    """Find out what became of posts whose answer was lost.
+
+    A run looks at the timelines of their accounts for `window_seconds` (empty: as the settings say), and ends at once
+    where nothing is in doubt. Found means published. Not found counts only after all that X took would show, and
+    only twice: then the post is scheduled again, or left to a person where nobody can prove that its sender is dead.
+    The log has a line for each look; the table on this page says what was seen of each post, what that led to and why.
+    Starting a run by hand does no harm. `vivesphere posts held` lists what needs a person.
+    """
+    await show_reconciled(await look_for_unknown_posts(window_seconds))

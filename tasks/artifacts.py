@@ -16,6 +16,7 @@ from prefect.artifacts import (
 )
 
 from tasks.operations.delivery import Published, Window
+from tasks.operations.reconciliation import Reviewed
 from tasks.operations.rotation.x_user_tokens import Rotated
 from tasks.reports import posting_run
 from tasks.reports.posting_run import Done
@@ -61,6 +62,24 @@ async def show_rotation(found: Sequence[Rotated]) -> None:
     ]
     description = "What became of each bot's tokens."
     await _tried(acreate_table_artifact(rows, key="refreshed-tokens", description=description))
+
+
+async def show_reviewed(reviewed: Sequence[Reviewed]) -> None:
+    """A table of posts whose answer was lost: what was seen of each, what that led to, and why."""
+    if not reviewed:
+        return
+    rows = [
+        {
+            "bot": f"@{one.handle}",
+            "post": str(one.post_id),
+            "seen": one.seen,
+            "on X": ", ".join(one.x_post_ids),
+            "decision": one.verdict,
+            "why": one.reason,
+        }
+        for one in reviewed
+    ]
+    await _tried(acreate_table_artifact(rows, key="posts-in-doubt", description="Where each post stands now."))
 
 
 @dataclass

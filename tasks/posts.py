@@ -84,9 +84,7 @@ def _tell(sent: Sequence[Sent]) -> None:
         logger.info("\n".join(lines))
     for one in sent:
         if one.status in ("unknown", "held"):
-            logger.error(
-                "@%s %s: post %s: %s; nothing sends it again by itself", one.handle, one.status, one.post_id, one.reason
-            )
+            logger.error("@%s %s: post %s: %s; its timeline will tell", one.handle, one.status, one.post_id, one.reason)
         elif one.status != "published":
             logger.warning("@%s %s: post %s: %s", one.handle, one.status, one.post_id, one.reason)
 

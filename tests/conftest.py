@@ -21,6 +21,8 @@ os.environ["VIVESPHERE_SETTINGS_FILE"] = str(Path(os.devnull).parent / "none.yam
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long fault tests too")
+    parser.addoption("--seed", type=int, help="what the soak breaks, and when; printed by each run")
+    parser.addoption("--posts", type=int, default=10_000, help="posts of the soak")
     parser.addoption(
         "--clients", action="store_true", help="run clients of X for Node too; fail where there is no node"
     )

@@ -22,7 +22,8 @@ from deployments.local.processes import Process
 from tests.running_stack import RunningStack, eventually
 
 POSTING = "publish-due-posts/every-minute"
-ENDED = {"published", "unknown", "refused", "expired", "held"}
+RECONCILING = "reconcile-unknown-posts/every-minute"
+ENDED = {"published", "refused", "expired", "held"}
 BEAT_SECONDS = 6
 # Posts of one test over all its bots go out within this time once nothing hinders them.
 PATIENCE_SECONDS = 30.0
@@ -196,6 +197,13 @@ class PostingStack:
         with self.running.api() as server:
             deployment = server.get(f"/deployments/name/{POSTING}").raise_for_status().json()["id"]
             answer = server.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters})
+            return str(answer.raise_for_status().json()["id"])
+
+    def look(self) -> str:
+        """Ask for a look at the timelines now; answers the run's id."""
+        with self.running.api() as server:
+            deployment = server.get(f"/deployments/name/{RECONCILING}").raise_for_status().json()["id"]
+            answer = server.post(f"/deployments/{deployment}/create_flow_run", json={})
             return str(answer.raise_for_status().json()["id"])
 
     def standing_by(self, count: int = 2) -> None:

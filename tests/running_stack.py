@@ -20,6 +20,11 @@ SMALL_FLOWS = Path(__file__).parent / "stack" / "small_flows.yaml"
 SETTINGS = {
     "VIVESPHERE_X__DEADLINE_SECONDS": "3",
     "VIVESPHERE_POSTING__GIVE_UP_SECONDS": "4",
+    # What is in doubt is decided within seconds; the sandbox of these tests keeps to it.
+    "VIVESPHERE_X__SETTLE_SECONDS": "1",
+    "VIVESPHERE_X__VISIBLE_SECONDS": "2",
+    "VIVESPHERE_RECONCILIATION__APART_SECONDS": "0.3",
+    "VIVESPHERE_POSTING__CATCH_UP_GAP_SECONDS": "1",
     # Thousands of refusals are asked for in one test.
     "VIVESPHERE_GATEWAY__CHANGES_PER_MINUTE": "1000000",
     "VIVESPHERE_GATEWAY__READS_PER_MINUTE": "1000000",

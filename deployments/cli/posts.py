@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from deployments.cli import output, posts_schedule
+from deployments.cli import output, posts_schedule, posts_uncertain
 from deployments.cli.client import api
 from deployments.cli.failures import FAILED, REFUSED, USAGE, CommandError
 from deployments.cli.output import Json
@@ -51,6 +51,8 @@ def register(program: typer.Typer) -> None:
     app.command()(delete)
     app.command()(edit)
     app.command("resume-thread")(resume_thread)
+    app.command()(posts_uncertain.held)
+    app.command()(posts_uncertain.resolve)
     app.command()(counts)
     program.add_typer(app, name="posts")
 

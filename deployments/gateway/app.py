@@ -31,6 +31,7 @@ from deployments.gateway.routers import (
     roles,
     runs,
     today,
+    uncertain,
     users,
 )
 
@@ -41,6 +42,8 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, bots.router),
     (API, apps.router),
     (API, personas.router),
+    # Before the posts, whose ids would take its place.
+    (API, uncertain.router),
     (API, posts.router),
     (API, media.router),
     (API, botdata.router),

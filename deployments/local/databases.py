@@ -134,6 +134,16 @@ def server_version(places: Places) -> int:
         return connection.info.server_version
 
 
+def loses_commits(places: Places) -> list[str]:
+    """Settings of the server by which a commit that it acknowledged may be lost."""
+    with _admin(places, places.settings.postgres.database) as connection:
+        rows = connection.execute(
+            "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')"
+            " AND setting = 'off' ORDER BY name"
+        ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
 def server_clock(places: Places) -> float | None:
     """Unix time by the database; None if it does not answer."""
     try:

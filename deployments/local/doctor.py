@@ -13,6 +13,7 @@ import httpx
 from packaging.requirements import Requirement
 
 from config.places import Places
+from config.settings import X
 from deployments.local import databases, layout, openbao, status, worker
 from deployments.local.registration_check import registered
 from tasks.store import migrate as schema
@@ -58,6 +59,7 @@ def examine(places: Places, revisions: Revisions | None = None) -> list[Finding]
             lambda: vault(places),
             lambda: database(places, asked),
             lambda: heartbeat(places),
+            lambda: delivery(places),
             lambda: (Finding(*what) for what in registered(places)),
         ]
     with ThreadPoolExecutor() as threads:
@@ -155,6 +157,30 @@ def database(places: Places, revisions: Revisions) -> Iterator[Finding]:
     is_at, newest = revisions()
     well = is_at == newest
     yield Finding("migrations", f"at {is_at}, newest is {newest}", "" if well else "vivesphere down && vivesphere up")
+
+
+def delivery(places: Places) -> Iterator[Finding]:
+    """What the promise of delivery rests on, as far as it can be seen: docs/guide/delivery.md, S1 to S5."""
+    x, known = places.settings.x, X()
+    for name, assumed, least in (
+        ("S1 settle", x.settle_seconds, known.settle_seconds),
+        ("S2 visible", x.visible_seconds, known.visible_seconds),
+    ):
+        short = x.base_url is not None and assumed < least
+        fix = f"set x.{name.split()[1]}_seconds to {least:.0f} or more: a post may go out twice" if short else ""
+        yield Finding(name, f"{assumed:g} s assumed", fix)
+    lossy = databases.loses_commits(places)
+    yield Finding(
+        "S3 commits",
+        f"{', '.join(lossy)} off" if lossy else "survive a crash",
+        "switch them on in Postgres: a post whose mark is lost may go out twice" if lossy else "",
+    )
+    ours, theirs = databases.server_clock(places), _clock_of_x(places)
+    if ours is not None and theirs is not None:
+        skew = abs(ours - theirs)
+        wide = skew > x.clock_skew_seconds
+        fix = "set the database's clock by NTP, or raise x.clock_skew_seconds: posts are not found on X" if wide else ""
+        yield Finding("clocks of X and the database", f"{skew:.1f} s apart", fix)
 
 
 def heartbeat(places: Places) -> Iterator[Finding]:

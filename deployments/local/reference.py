@@ -53,12 +53,16 @@ def flows_page() -> str:
     for entry in deployments:
         module, _, function = entry["entrypoint"].rpartition(".")
         flow = getattr(importlib.import_module(module), function)
-        schedules = ", ".join(f"`{schedule['cron']}`" for schedule in entry.get("schedules", [])) or "none"
+        schedules = ", ".join(_timing(schedule) for schedule in entry.get("schedules", [])) or "none"
         lines.append(
             f"\n## {flow.name}/{entry['name']}\n\n{inspect.getdoc(flow.fn)}\n\n"
             f"Schedule: {schedules}. Queue: `{entry['work_pool']['work_queue_name']}`.\n"
         )
     return "".join(lines)
+
+
+def _timing(schedule: Mapping[str, Any]) -> str:
+    return f"`{schedule['cron']}`" if "cron" in schedule else f"every {schedule['interval']} s"
 
 
 def errors_page() -> str:

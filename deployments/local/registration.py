@@ -40,12 +40,12 @@ def register(places: Places, file: Path = PREFECT_FILE, force: bool = False) -> 
         known = file == PREFECT_FILE and _recorded(api) == wanted and not _any_missing(places, api)
         if known and not force:
             return
-        automations.ensure(places, api)
         commands = [[sys.executable, "-m", "deployments.local.block_documents"]]
         if file.exists():
             commands.append([sys.executable, "-m", "prefect", "deploy", "--all", "--prefect-file", str(file)])
         with ThreadPoolExecutor() as threads:
             list(threads.map(lambda command: _run(places, command), commands))
+        automations.ensure(places, api)
         if file == PREFECT_FILE:
             _record(api, wanted)
 

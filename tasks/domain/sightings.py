@@ -63,6 +63,22 @@ def made_at(x_post_id: str) -> datetime:
     return _X_EPOCH + timedelta(milliseconds=int(x_post_id) >> _X_ID_BITS)
 
 
+_PLACE_ON_X = re.compile(
+    r"(?:https?://)?(?:www\.|mobile\.)?(?:x|twitter)\.com/(?P<handle>\w{1,15}|i/web|i)/status/(?P<id>[0-9]{1,19})(?:[/?#].*)?"
+)
+
+
+def place_on_x(written: str) -> tuple[str | None, str] | None:
+    """Handle and id of the post that an address (or a bare id) names; the handle is None where it says none."""
+    plain = written.strip()
+    if re.fullmatch(r"[0-9]{1,19}", plain):
+        return None, plain
+    found = _PLACE_ON_X.fullmatch(plain)
+    if found is None:
+        return None
+    return (None if found["handle"] in ("i", "i/web") else found["handle"]), found["id"]
+
+
 def id_before(instant: datetime) -> str:
     """An id below that of every post that X took from this instant on; where to begin to read."""
     milliseconds = (instant - _X_EPOCH) // timedelta(milliseconds=1)

@@ -1,6 +1,6 @@
 """Looks at timelines for attempts whose answer was lost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -102,12 +102,15 @@ async def lock(session: AsyncSession, attempt_ids: Sequence[UUID]) -> None:
         await session.execute(text(statement), {"ids": list(attempt_ids)})
 
 
-_STILL = text(_ROWS + " WHERE attempt.id = ANY(:ids) AND attempt.ended = 'unknown' AND post.status = 'unknown'")
+_STILL = text(_ROWS + " WHERE attempt.id = ANY(:ids) AND attempt.ended = 'unknown' AND post.status = ANY(:statuses)")
 
 
-async def still_in_doubt(session: AsyncSession, attempt_ids: Sequence[UUID]) -> Sequence[InDoubt]:
+async def still_in_doubt(
+    session: AsyncSession, attempt_ids: Sequence[UUID], statuses: Sequence[str] = ("unknown",)
+) -> Sequence[InDoubt]:
     """Those of the attempts that nothing is known of yet, as they stand now."""
-    return [InDoubt(**values(row)) for row in await session.execute(_STILL, {"ids": list(attempt_ids)})]
+    found = await session.execute(_STILL, {"ids": list(attempt_ids), "statuses": list(statuses)})
+    return [InDoubt(**values(row)) for row in found]
 
 
 async def of_attempts(session: AsyncSession, attempt_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Look]]:
@@ -136,6 +139,70 @@ async def add(session: AsyncSession, attempt_id: UUID, look: Look, verdict: Verd
             reason=reason,
         )
     )
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """A post that is held or unknown, as an operator sees it; `x_post_ids` are posts on X that could be it.
+
+    `attempt_id` is None for a part of a thread that is held because of the part before.
+    """
+
+    id: UUID
+    bot: str
+    x_user_id: str | None
+    text: str
+    due_at: datetime
+    expires_at: datetime | None
+    status: str
+    reason: str | None
+    cancel_wanted: bool
+    attempt_id: UUID | None
+    sent_at: datetime | None
+    looks: int
+    looked_at: datetime | None
+    next_look_at: datetime | None
+    x_post_ids: Sequence[str]
+
+
+_UNCERTAIN = text(
+    """
+    SELECT post.id, bot.handle AS bot, bot.x_user_id, post.text, post.due_at, post.expires_at, post.status, post.reason,
+        post.cancel_wanted_at IS NOT NULL AS cancel_wanted, attempt.id AS attempt_id,
+        coalesce(attempt.first_byte_at, attempt.marked_at) AS sent_at, coalesce(look.looks, 0) AS looks,
+        look.looked_at, CASE WHEN post.status = 'unknown' THEN attempt.look_at END AS next_look_at,
+        coalesce(look.x_post_ids, '{}') AS x_post_ids
+    FROM posts AS post
+    JOIN bots AS bot ON bot.id = post.bot_id
+    LEFT JOIN publish_attempts AS attempt ON attempt.post_id = post.id AND attempt.ended = 'unknown'
+    LEFT JOIN LATERAL (
+        SELECT looked_at, x_post_ids, count(*) OVER () AS looks FROM reconcile_looks
+        WHERE attempt_id = attempt.id ORDER BY looked_at DESC LIMIT 1
+    ) AS look ON true
+    WHERE post.status IN ('held', 'unknown')
+        AND (CAST(:post_id AS uuid) IS NULL OR post.id = :post_id)
+        AND (CAST(:bot AS text) IS NULL OR lower(bot.handle) = lower(:bot))
+        AND (CAST(:label AS text) IS NULL OR :label = ANY(bot.labels))
+        AND (CAST(:within AS text[]) IS NULL OR bot.labels && CAST(:within AS text[]))
+    ORDER BY post.status, post.due_at, post.id
+    LIMIT :limit
+    """
+)
+
+
+async def uncertain(
+    session: AsyncSession,
+    *,
+    post_id: UUID | None = None,
+    bot: str | None = None,
+    label: str | None = None,
+    within: Collection[str] | None = None,
+    limit: int = 1000,
+) -> Sequence[Uncertain]:
+    """Posts whose delivery is uncertain, held ones first; `within` are the labels that the reader may see."""
+    given = {"post_id": post_id, "bot": bot, "label": label, "limit": limit}
+    rows = await session.execute(_UNCERTAIN, {**given, "within": None if within is None else list(within)})
+    return [Uncertain(**values(row)) for row in rows]
 
 
 async def known(session: AsyncSession, x_post_ids: Sequence[str]) -> set[str]:

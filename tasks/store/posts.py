@@ -643,3 +643,29 @@ async def deleted(session: AsyncSession, post_id: UUID, reason: str) -> None:
         .where(posts.c.id == post_id, posts.c.status == "published")
         .values(status="deleted", reason=reason, updated_at=app_now)
     )
+
+
+async def send_now(session: AsyncSession, post_id: UUID) -> None:
+    """Plan a scheduled one anew, for now: a person wants it sent, however late it is."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status == "scheduled")
+        .values(
+            planned_at=func.greatest(posts.c.planned_at, app_now),
+            next_at=app_now,
+            turn_at=None,
+            cancel_wanted_at=None,
+            cancel_wanted_by=None,
+            updated_at=app_now,
+        )
+    )
+    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": DUE_CHANNEL})
+
+
+async def discard(session: AsyncSession, post_id: UUID, by: str, reason: str) -> None:
+    """Cancel a held one; where X turns out to have it, it is deleted there."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status.in_(("held", "cancelled")))
+        .values(status="cancelled", reason=reason, cancel_wanted_at=app_now, cancel_wanted_by=by, updated_at=app_now)
+    )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,7 @@ from tasks.operations.outbox import Sent
 from tasks.operations.reconciliation import Reviewed
 from tasks.store import posts
 from tasks.store.posts import PostRow
+from tests.delivery.sender_process import Point, Start, start
 from tests.makers import stored_bots, stored_posts
 from tests.postgres_process import PostgresProcess
 from tests.x_sandbox_process import XSandboxProcess
@@ -75,6 +77,7 @@ class Sender:
     x: XSandboxProcess
     kv: FakeKv
     ledger_from: int = 0
+    password: str = field(default="", repr=False)
     bots: list[UUID] = field(default_factory=list)
     owner: str = ""
 
@@ -122,6 +125,20 @@ class Sender:
     async def reconcile(self, seconds: float = 10) -> list[Reviewed]:
         """Look again and again until nothing is in doubt."""
         return [one async for found in reconciliation.reconcile(self.at, seconds) for one in found]
+
+    def process(self, seconds: float = 30, dies: Point | None = None) -> BaseProcess:
+        """Another sender, in a process of its own."""
+        return start(
+            Start(
+                self.at.places.settings,
+                self.at.server,
+                self.password,
+                self.x.url,
+                {path: dict(secret) for path, secret in self.kv.secrets.items()},
+                seconds,
+                dies,
+            )
+        )
 
     def with_settings(self, section: str, **changed: object) -> None:
         """From now on with other settings in one section."""
@@ -171,4 +188,11 @@ async def sender(
     seen = x_process.control.get("/health").json()["last_seq"]
     async with client as x:
         at = Connections(Places(settings), database, login, engine, kv, x, None)  # type: ignore[arg-type]
-        yield Sender(at, x_process, kv, seen, owner=postgres.conninfo(database.database, "vivesphere_owner"))
+        yield Sender(
+            at,
+            x_process,
+            kv,
+            seen,
+            owner=postgres.conninfo(database.database, "vivesphere_owner"),
+            password=postgres.password,
+        )

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from tasks.domain.posts import NextStep, Outcome
 from tasks.domain.roles import system
 from tasks.operations import posts as post_operations
-from tasks.operations import reconciliation
+from tasks.operations import reconciliation, uncertain
+from tasks.operations.uncertain import Resolution, Resolved
 from tasks.store import attempts, looks
 from tasks.store.attempts import Settled
 from tests.delivery.conftest import Sender
@@ -239,6 +240,75 @@ async def test_what_is_cancelled_in_doubt_and_found_is_deleted_on_x(sender: Send
     assert row.status == "deleted"
     [gone] = sender.x.ledger("delete", after=sender.ledger_from)
     assert gone["x_post_id"] == row.x_post_id
+
+
+async def settled_by_hand(sender: Sender, post: UUID, choice: str, even_so: bool = False, **more: str) -> Resolved:
+    """What became of a person's word."""
+    wanted = Resolution.model_validate({"post_id": post, "choice": choice, **more})
+    [found] = await uncertain.resolve(sender.at, [wanted], system("tests"), "as seen on X", even_so)
+    return found
+
+
+async def test_a_person_says_where_a_post_is(sender: Sender) -> None:
+    post = await in_doubt(sender, TAKEN)
+    [entry] = sender.ledger()
+    for url, said in (
+        ("https://example.org/1", "is no address of a post"),
+        ("https://x.com/somebody/status/1", "is a post of @somebody"),
+    ):
+        found = await settled_by_hand(sender, post, "published", url=url)
+        assert (found.result, said in found.said) == ("refused", True)
+    found = await settled_by_hand(sender, post, "published", url=f"https://x.com/bot_0/status/{entry['x_post_id']}")
+    assert found.result == "resolved"
+    row = await sender.post(post)
+    assert (row.status, row.x_post_id) == ("published", entry["x_post_id"])
+    assert await sender.reconcile() == []
+
+
+async def test_a_person_sends_a_post_again_once_the_fence_has_passed_or_even_so(sender: Sender) -> None:
+    sender.with_settings("x", settle_seconds=600)
+    post = await in_doubt(sender, LOST)
+    found = await settled_by_hand(sender, post, "requeue")
+    assert found.result == "refused"
+    assert found.said.startswith("X may still take the first request, until ")
+    assert (await settled_by_hand(sender, post, "requeue", even_so=True)).result == "resolved"
+    await sender.run(0.4)
+    assert (await sender.post(post)).status == "published"
+    assert len(sender.ledger()) == 1
+
+
+async def test_a_held_post_goes_again_by_a_persons_word_however_late(sender: Sender) -> None:
+    post = await in_doubt(sender, LOST)
+    await nobody_knows_the_sender(sender)  # type: ignore[misc]
+    await sender.sql("UPDATE publish_attempts SET token_expires_at = app_now() - interval '5 minutes', look_at = NULL")
+    await sender.reconcile()
+    assert (await sender.post(post)).status == "held"
+    await sender.sql(
+        "UPDATE posts SET planned_at = planned_at - interval '1 day', next_at = next_at - interval '1 day'"
+    )
+    assert (await settled_by_hand(sender, post, "requeue")).result == "resolved"
+    await sender.run(0.4)
+    assert (await sender.post(post)).status == "published"
+
+
+async def test_a_discarded_post_is_never_sent_and_a_late_201_is_deleted_on_x(sender: Sender) -> None:
+    post = await in_doubt(sender, TAKEN)
+    [entry] = sender.ledger()
+    assert (await settled_by_hand(sender, post, "discard")).result == "resolved"
+    assert (await sender.post(post)).status == "cancelled"
+    assert await sender.run(0.3) == []
+    await late_answer(sender, post, entry["x_post_id"])
+    await sender.reconcile()
+    assert (await sender.post(post)).status == "deleted"
+
+
+async def test_what_is_not_in_doubt_is_not_settled_by_hand(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    await sender.run(0.3)
+    found = await settled_by_hand(sender, post, "requeue")
+    assert (found.result, found.said) == ("refused", "there is no such post that is held or unknown")
+    assert (await sender.post(post)).status == "published"
 
 
 async def late_answer(sender: Sender, post: UUID, x_post_id: str) -> None:

@@ -94,7 +94,7 @@ def run_killed_when_marked(stack: PostingStack) -> Aftermath:
     eventually(lambda: stack.statuses(posts.hit)["sending"], look_seconds=0.001)
     at = _killed(run)
     stack.x("POST", "/settings", {"latency_ms": 0})
-    return aftermath(stack, "run killed: marked", posts.hit, posts.train, at, 30)
+    return aftermath(stack, "run killed: marked", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
 
 def run_killed_while_x_decides(stack: PostingStack) -> Aftermath:
@@ -106,7 +106,7 @@ def run_killed_while_x_decides(stack: PostingStack) -> Aftermath:
     eventually(lambda: datetime.now(UTC) > posts.hit[0].due_at + timedelta(milliseconds=300))
     at = _killed(run)
     stack.x("POST", "/settings", {"latency_ms": 0})
-    return aftermath(stack, "run killed: body out", posts.hit, posts.train, at, 30)
+    return aftermath(stack, "run killed: body out", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
 
 def run_killed_before_x_reads(stack: PostingStack) -> Aftermath:
@@ -118,7 +118,7 @@ def run_killed_before_x_reads(stack: PostingStack) -> Aftermath:
         run = stack.holder(posts.hit, "sending").process
         eventually(lambda: datetime.now(UTC) > posts.hit[0].due_at + timedelta(milliseconds=300))
         at = _killed(run)
-    return aftermath(stack, "run killed: in the queue of X", posts.hit, posts.train, at, 30)
+    return aftermath(stack, "run killed: in the queue of X", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
 
 def run_killed_before_the_outcome(stack: PostingStack) -> Aftermath:
@@ -131,7 +131,7 @@ def run_killed_before_the_outcome(stack: PostingStack) -> Aftermath:
         eventually(lambda: all(stack.accepted(posts.hit).values()))
         at = _killed(run)
     stack.x("POST", "/settings", {"latency_ms": 0})
-    return aftermath(stack, "run killed: answered, no outcome", posts.hit, posts.train, at, 30)
+    return aftermath(stack, "run killed: answered, no outcome", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
 
 def worker_killed(stack: PostingStack) -> Aftermath:
@@ -180,7 +180,7 @@ def database_killed(stack: PostingStack) -> Aftermath:
     stack.x("POST", "/settings", {"latency_ms": 0})
     stack.forget_connection()
     eventually(lambda: stack.running.note().parts["postgres"].state == "up" and stack.running.process("postgres"))
-    return aftermath(stack, "Postgres killed while sending", posts.hit, posts.train, at, 45)
+    return aftermath(stack, "Postgres killed while sending", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
 
 def x_frozen(stack: PostingStack) -> Aftermath:
@@ -192,7 +192,8 @@ def x_frozen(stack: PostingStack) -> Aftermath:
         stack.until_all(hit, "unknown")
     at = datetime.now(UTC)
     train = stack.schedule(TRAIN, 0.5, TRAIN_STEP_SECONDS)
-    return aftermath(stack, "X frozen while sending", hit, train, at, 30)
+    stack.look()
+    return aftermath(stack, "X frozen while sending", hit, train, at, NEXT_MINUTE_SECONDS)
 
 
 def vault_frozen(stack: PostingStack) -> Aftermath:

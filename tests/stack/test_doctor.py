@@ -51,6 +51,17 @@ def test_a_full_disk_is_found(tmp_path: Path) -> None:
     assert "lower stack.disk_free_mb" in ill(list(doctor.disk(places)))["disk"].fix
 
 
+def test_assumptions_of_delivery_that_do_not_hold_are_found(running: RunningStack) -> None:
+    well = {finding.name: finding for finding in doctor.delivery(running.places)}
+    assert all(finding.well for finding in well.values()), well
+    assert {"S1 settle", "S2 visible", "S3 commits"} <= well.keys()
+    places, settings = running.places, running.places.settings
+    x = settings.x.model_copy(update={"base_url": places.x, "settle_seconds": 5.0, "visible_seconds": 5.0})
+    hurried = type(places)(settings.model_copy(update={"x": x}))
+    found = {finding.name for finding in doctor.delivery(hurried) if not finding.well}
+    assert found == {"S1 settle", "S2 visible"}
+
+
 def test_a_secret_that_others_can_read_is_found(running: RunningStack) -> None:
     secret = running.home / "secrets" / "postgres-admin.password"
     secret.chmod(0o644)
