@@ -40,7 +40,6 @@ class Told:
     looks: Sequence[Row] = ()
     changes: Sequence[Row] = ()
     silences: Sequence[Row] = ()
-    looks: Sequence[Row] = ()
     senders_alive: int = 0
     late: timedelta = timedelta(seconds=5)
 
@@ -125,13 +124,6 @@ def _attempted(told: Told) -> Iterator[Line]:
             yield Line(min(doubted), f"{name}: no answer of X was written down; it was in doubt from here on")
         if attempt["ended_at"]:
             yield Line(attempt["ended_at"], f"{name}: {_outcome(attempt)}")
-
-
-def _looked(looks: Sequence[Row]) -> Iterator[Line]:
-    saw = {"none": "it was not there", "unreadable": "it could not be read", "several": "several posts could be it"}
-    for number, look in enumerate(looks, start=1):
-        what = saw.get(look["seen"]) or f"it was there as {', '.join(look['x_post_ids'])}"
-        yield Line(look["looked_at"], f"look {number} at the timeline: {what}; {look['verdict']}: {look['reason']}")
 
 
 def _outcome(attempt: Row) -> str:
