@@ -136,6 +136,7 @@ async def two_apps(sender: Sender) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.promise("P1")
 @pytest.mark.parametrize("refusal", [False, True], ids=["duplicates taken", "duplicates refused"])
 async def test_ten_thousand_posts_go_out_once_each_whatever_breaks(
