@@ -57,6 +57,13 @@ class Connections:
                 # Not back into the pool: whatever lock it held goes with it.
                 await connection.invalidate()
 
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncSession]:
+        """A session whose every statement commits by itself: the server needs no further word of ours, so a process
+        that freezes in the middle holds no lock."""
+        async with AsyncSession(self.engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
+            yield session
+
     def kept(self, kind: type[T], make: Callable[[], T]) -> T:
         """The one `kind` of this process, made at the first call."""
         if kind not in self._kept:

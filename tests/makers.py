@@ -1,7 +1,10 @@
 """Things with every field filled in, so that a test names only what it is about."""
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.personas import Bot, LabelConfirmation, Persona
 from tasks.domain.policy.finding import Account
-from tasks.domain.policy.gate import Verdict
-from tasks.domain.posts import Draft
-from tasks.store import bots, personas, posts, verdicts
+from tasks.domain.policy.gate import POLICY_VERSION, Verdict
+from tasks.domain.posts import Draft, fingerprint
+from tasks.store import attempts, bots, personas, posts, verdicts, x_apps
 from tasks.store.access import users
+from tasks.store.attempts import Marked, Room, Sending
+from tasks.store.posts import ClaimedPost
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -104,3 +109,53 @@ async def stored_posts(
     if judged:
         await verdicts.add(session, {(post_id, 1): Verdict(()) for post_id in ids})
     return list(ids)
+
+
+A_ROOM = Room(
+    bot_most=100,
+    bot_span=timedelta(minutes=15, seconds=35),
+    bot_words="X takes 100 of a bot in 15 minutes",
+    app_most=10_000,
+    app_span=timedelta(hours=24, seconds=95),
+    app_words="X takes 10000 of an app in 24 hours",
+    money_share=Decimal("0.95"),
+)
+
+
+async def marked(
+    session: AsyncSession,
+    sender: UUID,
+    claimed: Sequence[ClaimedPost],
+    *,
+    give_up_seconds: float = 35,
+    kind: str = "post",
+    price_usd: str = "0.015",
+    day: tuple[datetime, datetime] = (NOON.replace(year=2000), NOON.replace(year=2100)),
+    **room: Any,
+) -> Marked:
+    """What the mark says to claimed posts, with room enough unless said otherwise."""
+    sending = [
+        Sending(post, fingerprint(post.text), NOON.replace(year=2100), kind, Decimal(price_usd), day)
+        for post in claimed
+    ]
+    return await attempts.mark(
+        session,
+        sender,
+        sending,
+        replace(A_ROOM, **room),
+        policy_version=POLICY_VERSION,
+        start_within=timedelta(seconds=2),
+        give_up_within=timedelta(seconds=give_up_seconds),
+        waits=timedelta(seconds=5),
+        lock_timeout_ms=500,
+    )
+
+
+async def stored_app(session: AsyncSession, **given: Any) -> UUID:
+    """An app on X's developer platform in the database, in development."""
+    name = f"app {secrets.token_hex(4)}"
+    values = {"name": name, "use_case": name, "stage": "development", "client_id": "c", "redirect_uri": "http://x/"}
+    found: UUID = (
+        await session.execute(insert(x_apps.x_apps).values(**{**values, **given}).returning(x_apps.x_apps.c.id))
+    ).scalar_one()
+    return found

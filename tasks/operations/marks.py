@@ -1,4 +1,4 @@
-"""Marks: what is written down before a post may leave, so that nothing leaves unwritten."""
+"""Marks: what is written down before a post may leave, so that nothing leaves unwritten and nothing beyond a limit."""
 
 import asyncio
 import logging
@@ -6,32 +6,37 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import IntegrityError
 
 from tasks.connections import Connections
+from tasks.domain.budget import kind_of_post
+from tasks.domain.limits import day_of
 from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.posts import NextStep, Outcome, fingerprint
+from tasks.operations import governor
 from tasks.operations.patience import PASSING, pauses
 from tasks.store import attempts, media, posts
-from tasks.store.attempts import Settled
+from tasks.store.attempts import Marked, Sending, Settled
 from tasks.store.posts import ClaimedPost
 
 log = logging.getLogger("vivesphere.debug")
 
-LEFT_OUT = "not marked: its bot is not active, or the same text has no known outcome yet"
+LEFT_OUT = "not marked: it was changed or taken over meanwhile, or the database did not answer"
 
 
-async def mark(at: Connections, sender: UUID, claimed: Sequence[tuple[ClaimedPost, datetime]]) -> dict[UUID, UUID]:
-    """Attempt ids by post id, of posts and the end of the token each is sent by.
+async def mark(at: Connections, sender: UUID, claimed: Sequence[tuple[ClaimedPost, datetime]], now: datetime) -> Marked:
+    """Mark posts, each given with the end of the token it is sent by; `now` tells which day it is for each bot.
 
     Without an acknowledged commit nothing is marked, and so nothing is sent.
     """
-    marked: dict[UUID, UUID] = {}
+    sending = [_sending(at, post, token_end, now) for post, token_end in claimed]
+    marked = Marked({}, {})
     doubted = False
     for pause in pauses():
         try:
-            marked = await _mark_once(at, sender, claimed)
+            marked = await _mark_once(at, sender, sending)
             break
         except IntegrityError:
             # The same text of a bot was marked elsewhere at this very moment: the next look sees it.
@@ -40,7 +45,7 @@ async def mark(at: Connections, sender: UUID, claimed: Sequence[tuple[ClaimedPos
             log.warning("posts were not marked, and so not sent: %s", error)
             doubted = True
             await asyncio.sleep(pause)
-    left = [post.id for post, _ in claimed if post.id not in marked]
+    left = [post.id for post, _ in claimed if post.id not in marked.attempts and post.id not in marked.waiting]
     if doubted and left:
         await _forget_lost(at, sender, left)
     if left:
@@ -48,24 +53,37 @@ async def mark(at: Connections, sender: UUID, claimed: Sequence[tuple[ClaimedPos
     return marked
 
 
-async def _mark_once(
-    at: Connections, sender: UUID, claimed: Sequence[tuple[ClaimedPost, datetime]]
-) -> dict[UUID, UUID]:
-    database, posting = at.places.settings.postgres, at.places.settings.posting
-    async with at.transaction() as session:
-        marked = dict(
-            await attempts.mark(
-                session,
-                sender,
-                [(post, fingerprint(post.text), token_end) for post, token_end in claimed],
-                policy_version=POLICY_VERSION,
-                start_within=timedelta(seconds=posting.start_within_seconds),
-                give_up_within=timedelta(seconds=posting.give_up_seconds),
-                lock_timeout_ms=database.lock_timeout_ms,
-                statement_timeout_ms=database.statement_timeout_ms,
-            )
+def _sending(at: Connections, post: ClaimedPost, token_end: datetime, now: datetime) -> Sending:
+    kind = kind_of_post(post.text)
+    return Sending(
+        post,
+        fingerprint(post.text),
+        token_end,
+        kind,
+        governor.tables(at).prices.usd[kind],
+        day_of(now, ZoneInfo(post.time_zone)),
+    )
+
+
+async def _mark_once(at: Connections, sender: UUID, sending: Sequence[Sending]) -> Marked:
+    posting, database = at.places.settings.posting, at.places.settings.postgres
+    with_media = {one.post.id for one in sending if one.post.x_media_ids}
+    # A mark that is a statement of its own holds no lock for a sender that freezes; uploads are used up with it.
+    opened = at.transaction() if with_media else at.statement()
+    # The server's own limit cannot be set by a statement for itself.
+    async with asyncio.timeout(database.statement_timeout_ms / 1000), opened as session:
+        marked = await attempts.mark(
+            session,
+            sender,
+            sending,
+            governor.room_for_posts(at),
+            policy_version=POLICY_VERSION,
+            start_within=timedelta(seconds=posting.start_within_seconds),
+            give_up_within=timedelta(seconds=posting.give_up_seconds),
+            waits=timedelta(seconds=posting.retry_seconds),
+            lock_timeout_ms=database.lock_timeout_ms,
         )
-        if shown := {post.id: marked[post.id] for post, _ in claimed if post.x_media_ids and post.id in marked}:
+        if shown := {post_id: attempt for post_id, attempt in marked.attempts.items() if post_id in with_media}:
             await media.use(session, shown)
         return marked
 

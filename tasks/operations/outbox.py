@@ -135,19 +135,17 @@ class Outbox:
         while True:
             batch = await self._gather(span)
             began = ticks()
-            marked = await marks.mark(
-                self._at, self._sender, [(waiting.post, waiting.token.expires_at) for waiting in batch]
-            )
+            wanted = [(waiting.post, waiting.token.expires_at) for waiting in batch]
+            marked = await marks.mark(self._at, self._sender, wanted, self.clock.instant_at(began))
             for waiting in batch:
                 post = waiting.post
-                if post.id in marked:
-                    self._start(self._send(waiting, marked[post.id], began + self._settings.start_within_seconds))
+                if (attempt := marked.attempts.get(post.id)) is not None:
+                    self._start(self._send(waiting, attempt, began + self._settings.start_within_seconds))
                 else:
                     self._under_way -= 1
                     if not waiting.result.done():
-                        waiting.result.set_result(
-                            Sent(post.id, post.handle, post.planned_at, "not marked", marks.LEFT_OUT)
-                        )
+                        why = marked.waiting.get(post.id, marks.LEFT_OUT)
+                        waiting.result.set_result(Sent(post.id, post.handle, post.planned_at, "not marked", why))
 
     async def _gather(self, span: float) -> list[_Waiting]:
         """The next posts due within `span`, by turns of their bots, as many as may be marked now."""

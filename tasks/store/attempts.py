@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, Table, Text, select, text, update
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, Numeric, Table, Text, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.posts import NextStep, Outcome
@@ -34,6 +35,8 @@ publish_attempts = Table(
         comment="an earlier attempt of this post once was unknown",
     ),
     Column("settled_by", Text),
+    Column("price_kind", Text, nullable=False, server_default="post"),
+    Column("price_usd", Numeric(10, 5), nullable=False, server_default="0"),
     Column("marked_at", Instant, nullable=False, server_default=app_now),
     Column("start_by", Instant, nullable=False),
     Column("give_up_at", Instant, nullable=False),
@@ -57,11 +60,49 @@ class Settled:
     next_step: NextStep
 
 
+@dataclass(frozen=True)
+class Sending:
+    """A claimed post with what its mark writes down: the end of the token it is sent by, what it costs, and the day of
+    its bot, in which its posts are counted."""
+
+    post: ClaimedPost
+    fingerprint: bytes
+    token_ends_at: datetime
+    price_kind: str
+    price_usd: Decimal
+    day: tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What X takes of a bot and of an app, counted over `bot_span` and `app_span`, and the share of a month's money
+    that posts may use; the words say it to people."""
+
+    bot_most: int
+    bot_span: timedelta
+    bot_words: str
+    app_most: int
+    app_span: timedelta
+    app_words: str
+    money_share: Decimal
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Attempt ids by post id, and why the others wait; a post that is in neither is no longer the sender's."""
+
+    attempts: Mapping[UUID, UUID]
+    waiting: Mapping[UUID, str]
+
+
 _MARK = text(
     """
-    SELECT marked_post_id, attempt_id FROM mark_posts(
+    SELECT marked_post_id, attempt_id, waits_because FROM mark_posts(
         :sender, :policy_version, CAST(:ids AS uuid[]), CAST(:epochs AS integer[]), CAST(:revisions AS integer[]),
-        CAST(:fingerprints AS bytea[]), CAST(:token_ends AS timestamptz[]), :start_within, :give_up_within)
+        CAST(:fingerprints AS bytea[]), CAST(:token_ends AS timestamptz[]), CAST(:kinds AS text[]),
+        CAST(:prices AS numeric[]), CAST(:day_starts AS timestamptz[]), CAST(:day_ends AS timestamptz[]),
+        :start_within, :give_up_within, :waits, :bot_most, :bot_span, :bot_words, :app_most, :app_span, :app_words,
+        :money_share, :lock_timeout_ms)
     """
 )
 
@@ -69,38 +110,46 @@ _MARK = text(
 async def mark(
     session: AsyncSession,
     sender: UUID,
-    claimed: Sequence[tuple[ClaimedPost, bytes, datetime]],
+    sending: Sequence[Sending],
+    room: Room,
     *,
     policy_version: str,
     start_within: timedelta,
     give_up_within: timedelta,
+    waits: timedelta,
     lock_timeout_ms: int,
-    statement_timeout_ms: int,
-) -> Mapping[UUID, UUID]:
-    """Move claimed posts to sending: attempt id by post id; a post that may not go is left out.
+) -> Marked:
+    """Move claimed posts to sending, each with its attempt; what may not go is given back, and says why.
 
-    Each post comes with its fingerprint and with the end of the token it will be sent by. Raises IntegrityError where
-    another sender marked the same text of a bot at the same moment.
+    One statement, to be committed by itself. Raises IntegrityError where another sender marked the same text of a bot
+    at the same moment.
     """
-    await session.execute(
-        text("SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true)"),
-        {"lock": str(lock_timeout_ms), "statement": str(statement_timeout_ms)},
-    )
     found = await session.execute(
         _MARK,
         {
             "sender": sender,
             "policy_version": policy_version,
-            "ids": [post.id for post, _, _ in claimed],
-            "epochs": [post.lease_epoch for post, _, _ in claimed],
-            "revisions": [post.revision for post, _, _ in claimed],
-            "fingerprints": [fingerprint for _, fingerprint, _ in claimed],
-            "token_ends": [token_end for _, _, token_end in claimed],
+            "ids": [one.post.id for one in sending],
+            "epochs": [one.post.lease_epoch for one in sending],
+            "revisions": [one.post.revision for one in sending],
+            "fingerprints": [one.fingerprint for one in sending],
+            "token_ends": [one.token_ends_at for one in sending],
+            "kinds": [one.price_kind for one in sending],
+            "prices": [one.price_usd for one in sending],
+            "day_starts": [one.day[0] for one in sending],
+            "day_ends": [one.day[1] for one in sending],
             "start_within": start_within,
             "give_up_within": give_up_within,
+            "waits": waits,
+            "lock_timeout_ms": lock_timeout_ms,
+            **asdict(room),
         },
     )
-    return {row.marked_post_id: row.attempt_id for row in found}
+    rows = list(found)
+    return Marked(
+        {row.marked_post_id: row.attempt_id for row in rows if row.attempt_id is not None},
+        {row.marked_post_id: row.waits_because for row in rows if row.attempt_id is None},
+    )
 
 
 SettledBy = Literal["answer", "sweeper", "timeline", "person"]

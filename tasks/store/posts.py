@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks.domain.budget import kind_of_post
 from tasks.domain.misfire import CaughtUp, LatePost
 from tasks.domain.personas import ActiveWindow
 from tasks.domain.posts import CANCELLABLE, Draft
@@ -63,6 +64,7 @@ posts = Table(
     Column("media_count", SmallInteger, nullable=False, server_default="0"),
     Column("thread_id", Id),
     Column("thread_place", SmallInteger),
+    Column("price_kind", Text, nullable=False, server_default="post"),
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("source", Text, nullable=False),
     Column(
@@ -160,6 +162,7 @@ class ClaimedPost:
     revision: int
     attempts: int
     lease_epoch: int
+    time_zone: str
 
 
 _COLUMNS = (
@@ -216,6 +219,7 @@ async def add(
             "bot_id": bot_id,
             "status": "scheduled",
             "next_at": plan[post_id].planned_at,
+            "price_kind": kind_of_post(draft.text),
             "source": source,
             "created_by": created_by,
             "misfire_within": draft.misfire_within,
@@ -344,6 +348,7 @@ async def change(session: AsyncSession, post_id: UUID, by: str, **changed: Any) 
         .where(posts.c.id == post_id)
         .values(
             **changed,
+            **({"price_kind": kind_of_post(changed["text"])} if "text" in changed else {}),
             status=case((posts.c.status == "claimed", "scheduled"), else_=posts.c.status),
             lease_until=None,
             turn_at=None,
@@ -366,7 +371,7 @@ async def revisions(session: AsyncSession, post_id: UUID) -> Sequence[Mapping[st
 _CLAIM_DUE = text(
     """
     WITH due AS (
-        SELECT post.id, bot.handle, before.x_post_id AS before_x_post_id, post.next_at,
+        SELECT post.id, bot.handle, bot.time_zone, before.x_post_id AS before_x_post_id, post.next_at,
             row_number() OVER (PARTITION BY post.bot_id ORDER BY post.next_at, post.id) AS turn
         FROM posts AS post
         JOIN bots AS bot ON bot.id = post.bot_id
@@ -384,7 +389,7 @@ _CLAIM_DUE = text(
             AND (NOT (SELECT EXISTS (SELECT 1 FROM stops WHERE lifted_at IS NULL)
                 OR EXISTS (SELECT 1 FROM breakers WHERE closed_at IS NULL)) OR NOT silenced(bot))
     ), chosen AS (
-        SELECT post.id, due.handle, due.before_x_post_id
+        SELECT post.id, due.handle, due.time_zone, due.before_x_post_id
         FROM due JOIN posts AS post ON post.id = due.id
         LEFT JOIN senders AS holder ON holder.id = post.lease_sender
         WHERE post.status = 'scheduled'
@@ -406,7 +411,7 @@ _CLAIM_DUE = text(
             SELECT DISTINCT ON (place) x_media_id FROM media_uploads
             WHERE post_id = posts.id AND ended = 'ready' AND attempt_id IS NULL ORDER BY place, id DESC
         ) ELSE '{}' END AS x_media_ids,
-        posts.next_at, posts.revision, posts.attempts, posts.lease_epoch
+        posts.next_at, posts.revision, posts.attempts, posts.lease_epoch, chosen.time_zone
     """
 )
 

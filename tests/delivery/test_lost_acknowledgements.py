@@ -1,7 +1,7 @@
 """Commits whose acknowledgement is lost: they stand, and the sender does not know."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -22,8 +22,19 @@ class LosingConnections(Connections):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """As Connections.transaction, but the caller learns nothing of one commit."""
+        async with self._overheard(super().transaction()) as session:
+            yield session
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncSession]:
+        """As Connections.statement, but the caller learns nothing of one commit."""
+        async with self._overheard(super().statement()) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _overheard(self, opened: AbstractAsyncContextManager[AsyncSession]) -> AsyncIterator[AsyncSession]:
         said: list[str] = []
-        async with super().transaction() as session:
+        async with opened as session:
             execute = session.execute
 
             async def heard(statement: Any, *given: Any, **named: Any) -> Any:

@@ -1,6 +1,6 @@
 """Claims, marks and outcomes on a real Postgres."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -9,16 +9,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from tasks.domain.misfire import CaughtUp
-from tasks.domain.policy.gate import POLICY_VERSION
-from tasks.domain.posts import NextStep, Outcome, fingerprint
+from tasks.domain.posts import NextStep, Outcome
 from tasks.store import attempts, base, posts, senders
 from tasks.store.attempts import Settled
 from tasks.store.posts import ClaimedPost
-from tests.makers import stored_bots, stored_posts
+from tests.makers import marked, stored_bots, stored_posts
 
 Sessions = async_sessionmaker[AsyncSession]
-
-TOKEN_END = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 async def a_sender(session: AsyncSession) -> UUID:
@@ -42,18 +39,7 @@ async def claim(session: AsyncSession, sender: UUID, lease_seconds: float = 8, l
 async def mark(
     session: AsyncSession, sender: UUID, claimed: list[ClaimedPost], give_up_seconds: float = 35
 ) -> dict[UUID, UUID]:
-    return dict(
-        await attempts.mark(
-            session,
-            sender,
-            [(post, fingerprint(post.text), TOKEN_END) for post in claimed],
-            policy_version=POLICY_VERSION,
-            start_within=timedelta(seconds=2),
-            give_up_within=timedelta(seconds=give_up_seconds),
-            lock_timeout_ms=500,
-            statement_timeout_ms=1000,
-        )
-    )
+    return dict((await marked(session, sender, claimed, give_up_seconds=give_up_seconds)).attempts)
 
 
 async def test_two_senders_never_hold_the_same_post(sessions: Sessions) -> None:
@@ -129,8 +115,15 @@ async def test_a_silenced_bot_is_neither_claimed_nor_marked(sessions: Sessions, 
     async with sessions.begin() as session:
         await session.execute(text("UPDATE stops SET ends_at = app_now()"))
         await session.execute(text("UPDATE breakers SET ends_at = app_now()"))
-        assert len(await claim(session, sender)) == 1
-        assert len(await mark(session, sender, claimed)) == 1
+        # What the mark gave back says why it waits, and comes again.
+        row = await posts.get(session, claimed[0].id)
+        assert row is not None
+        assert row.reason is not None
+        assert ("fire" if "stops" in silence else "X says so") in row.reason
+        await session.execute(text("UPDATE posts SET next_at = app_now()"))
+        again = await claim(session, sender)
+        assert len(again) == 2
+        assert len(await mark(session, sender, again)) == 2
 
 
 async def test_a_part_of_a_thread_waits_for_the_part_before_and_replies_to_it(sessions: Sessions) -> None:
@@ -150,7 +143,8 @@ async def test_a_part_of_a_thread_waits_for_the_part_before_and_replies_to_it(se
         await session.execute(text("UPDATE posts SET status = 'deleted' WHERE id = :id"), {"id": first})
         assert await mark(session, sender, claimed) == {}
         await session.execute(text("UPDATE posts SET status = 'published' WHERE id = :id"), {"id": first})
-        assert list(await mark(session, sender, claimed)) == [second]
+        await session.execute(text("UPDATE posts SET next_at = app_now() WHERE id = :id"), {"id": second})
+        assert list(await mark(session, sender, await claim(session, sender))) == [second]
 
 
 @pytest.mark.promise("P3")

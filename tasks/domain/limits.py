@@ -1,0 +1,67 @@
+"""How many requests X takes in a window, and over which span ours have to be counted to stay within it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Whose = Literal["user", "app", "app_only"]
+
+# A long window is counted by the minute: its sum would have too many buckets else.
+LONG_SECONDS = 3600
+
+
+class Limit(BaseModel):
+    """At most `most` requests in any `seconds`, of one account, of an app over all its accounts, or of an app that
+    acts for nobody."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per: Whose
+    most: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(gt=0)]
+
+    @property
+    def words(self) -> str:
+        """The limit as people say it."""
+        whose = {"user": "of a bot", "app": "of an app", "app_only": "of an app for itself"}[self.per]
+        hours, minutes = self.seconds / 3600, self.seconds / 60
+        span = f"{hours:g} hours" if hours >= 1 else f"{minutes:g} minutes" if minutes >= 1 else f"{self.seconds:g} s"
+        return f"X takes {self.most} {whose} in {span}"
+
+
+class Limits(BaseModel):
+    """X's limits by endpoint, with where and when they were read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    read_on: date
+    endpoints: Mapping[str, Sequence[Limit]]
+
+    def of(self, endpoint: str, per: Whose) -> Limit | None:
+        """The limit of an endpoint; None where X names none. Raises KeyError for an endpoint that is not listed."""
+        return next((limit for limit in self.endpoints[endpoint] if limit.per == per), None)
+
+
+def bucket(limit: Limit) -> timedelta:
+    """How much time is counted together."""
+    return timedelta(seconds=60 if limit.seconds > LONG_SECONDS else 1)
+
+
+def counted_span(limit: Limit, late: timedelta) -> timedelta:
+    """Where at most `most` are marked within any such span, at most `most` reach X within any window of it.
+
+    A request reaches X up to `late` after its mark, and a bucket may hold one that is as old as the bucket is long.
+    """
+    return timedelta(seconds=limit.seconds) + late + bucket(limit)
+
+
+def day_of(now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The day of a zone that `now` is in, from midnight to midnight; it has 23 or 25 hours when clocks change."""
+    day = now.astimezone(zone).date()
+    midnights = (datetime.combine(on, time(), zone) for on in (day, day + timedelta(days=1)))
+    start, end = (midnight.astimezone(UTC) for midnight in midnights)
+    return start, end
