@@ -1,4 +1,4 @@
-"""Prefect's REST API as far as we use it: find a deployment, start a run, look at runs.
+"""Prefect's REST API as far as we use it: find a deployment, start a run, look at runs, tell of events.
 
 PrefectError        retryable
 ├─ PrefectAway        yes    no answer, 5xx or 429: nothing is known about what was asked
@@ -129,6 +129,10 @@ class PrefectApi:
         found = {run.id: run for run in map(self._run, await self._ask("POST", "/flow_runs/filter", wanted))}
         return [found[run_id] for run_id in run_ids if run_id in found]
 
+    async def emit(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Tell the server of events, as its own API writes them; one whose id it knows is told once."""
+        await self._ask("POST", "/events", list(events))
+
     async def _flow_names(self, flow_ids: set[str]) -> Mapping[str, str]:
         if not flow_ids:
             return {}
@@ -151,7 +155,7 @@ class PrefectApi:
             raise PrefectAway(f"the Prefect server answered {asked} with {answer.status_code}")
         if answer.is_error:
             raise PrefectRefused(f"the Prefect server answered {asked} with {answer.status_code}")
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def _headers(self) -> Mapping[str, str]:
         """Read anew at each request: the embedded server has another auth string after each `up`."""

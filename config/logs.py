@@ -44,6 +44,9 @@ _SECRET_TEXTS = (
     # Our own API keys and access tokens.
     (re.compile(r"\b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):[A-Za-z0-9_-]{20,}"), rf"\1:{HIDDEN}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"), HIDDEN),
+    # What others' credentials look like by themselves: private keys, the vault's tokens, common makers of API keys.
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
+    (re.compile(r"\b(?:hv[sb]\.|s\.|ghp_|gho_|github_pat_|glpat-|xox[abpr]-|sk-|AKIA)[A-Za-z0-9_.-]{16,}"), HIDDEN),
 )
 
 
@@ -134,11 +137,16 @@ def _not_prefects_own(record: logging.LogRecord) -> bool:
     return not record.name.startswith("prefect")
 
 
+def cleaned(value: Any) -> Any:
+    """`value` without what looks like a credential, by the names of its fields and by its texts."""
+    return _clean(value, "")
+
+
 def _clean(value: Any, name: str) -> Any:
     if _SECRET_NAME.search(name):
         return HIDDEN
     if isinstance(value, Mapping):
-        return {str(key): _clean(below, str(key)) for key, below in value.items()}
+        return {redact(str(key)): _clean(below, str(key)) for key, below in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_clean(item, "") for item in value]
     return redact(value) if isinstance(value, str) else value

@@ -158,6 +158,12 @@ class Gateway(Section):
     remembered_seconds: float = tuning(
         5.0, "How long a token, key or session that was checked is believed unasked, in seconds.", ge=0, le=60
     )
+    idempotency_seconds: int = policy(
+        86_400,
+        "How long a change sent again with its Idempotency-Key is answered as at first, in seconds.",
+        ge=60,
+        le=604_800,
+    )
     hashing_slots: int = tuning(1, "Passwords checked at the same time; each takes 64 MB.", ge=1, le=16)
     hashing_line: int = tuning(50, "Sign-ins that wait for their turn; more are sent away at once.", ge=0, le=10_000)
 

@@ -37,8 +37,14 @@ class Api:
         )
 
     def get(self, path: str, **query: Any) -> Any:
-        """What the API answers; parameters that are None are left out."""
-        return self._ask("GET", path, None, query)
+        """What the API answers, a list with all its parts; parameters that are None are left out."""
+        given = {name: value for name, value in query.items() if value is not None}
+        answer = self._answer("GET", path, params=given)
+        found = answer.json()
+        while "next" in answer.links:
+            answer = self._answer("GET", f"{self._address}{answer.links['next']['url']}")
+            found += answer.json()
+        return found
 
     def lines(self, path: str, **query: Any) -> Iterator[str]:
         """A long answer line by line, however long it takes."""
@@ -77,10 +83,14 @@ class Api:
         return self._sent(method, path, json=body, params=given)
 
     def _sent(self, method: str, path: str, **request: Any) -> Any:
+        answer = self._answer(method, path, **request)
+        return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         with self._errors():
             answer = self._client.request(method, path, **request)
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         raise _error(answer, self._address)
 
     @contextmanager

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "roles": ("roles", "Who is bound to which role, for what, until when."),
     "keys": ("keys", "API keys of programs, such as workers and `prefect`."),
     "audit": ("audit", "Who changed what, sealed; check it, take it out."),
+    "logs": ("logs", "Who did what, what was refused, what programs handed in; as it comes in with --follow."),
     "run": ("run", "Start a run of a deployment, such as publish-due-posts."),
     "sandbox": ("sandbox", "An X to rehearse on: alone in the foreground, or that of the running stack."),
     "config": ("config", "The settings, and where each value comes from."),

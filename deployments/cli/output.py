@@ -51,6 +51,11 @@ def as_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+def json_line(value: Any) -> None:
+    """Print a value of the API in one line, for a program that reads along."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
 def table(rows: Sequence[Mapping[str, Any]], columns: Columns, nothing: str) -> None:
     """Rows under headings: drawn on a terminal, plain and uncut everywhere else; `nothing` where there are none."""
     if not rows:

@@ -10,12 +10,14 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import RedirectResponse
 
 from config.places import Places
-from deployments.gateway import opening, problems
+from deployments.gateway import contract, opening, problems
 from deployments.gateway.console import account, pages, sign_in
 from deployments.gateway.doorway import Doorway
 from deployments.gateway.limits import Limits
 from deployments.gateway.proxy import PAGES, Proxy, Sorted
+from deployments.gateway.repeats import RepeatedError, Repeats, again
 from deployments.gateway.routers import (
+    apikeys,
     apps,
     audit,
     auth,
@@ -25,6 +27,7 @@ from deployments.gateway.routers import (
     health,
     jwks,
     keys,
+    logs,
     media,
     personas,
     posts,
@@ -53,6 +56,8 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, users.router),
     (API, roles.router),
     (API, keys.router),
+    (API, apikeys.router),
+    (API, logs.router),
     ("", jwks.router),
     ("", consent.router),
     ("", pages.router),
@@ -86,11 +91,14 @@ def create_app(places: Places) -> FastAPI:
     app.state.stack = places.stack
     app.state.limits = limits
     problems.register(app)
+    app.add_exception_handler(RepeatedError, again)
     app.add_middleware(Sorted, prefect=ExceptionMiddleware(proxy, app.exception_handlers))
     app.add_middleware(Doorway)
+    app.add_middleware(Repeats)
     for prefix, router in ROUTERS:
         app.include_router(router, prefix=prefix)
     app.add_api_route("/", _front_page, include_in_schema=False)
+    contract.describe(app, ROUTERS)
     # Whatever is no route of ours is Prefect's, or nobody's.
     app.router.default = proxy
     return app

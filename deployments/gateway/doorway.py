@@ -4,12 +4,15 @@ import logging
 from typing import Any
 from uuid import uuid4
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.gateway.problems import answer
 
 # The largest honest body: 1,000 drafts of the longest text, four bytes a character.
 BODY_BYTES_MAX = 110_000_000
+API = "/api/v1/"
+READABLE = ("", "application/json", "application/octet-stream")
 HEALTH = "/api/v1/health"
 
 log = logging.getLogger("vivesphere.debug")
@@ -34,6 +37,10 @@ class Doorway:
         if opening.ready is None and scope["path"] != HEALTH:
             detail = f"the gateway is not ready: {opening.reason}"
             await answer(503, "not-ready", detail, headers={"Retry-After": "1"})(scope, receive, send)
+            return
+        if not _is_readable(scope):
+            detail = "send JSON: `Content-Type: application/json`, or for a file `application/octet-stream`"
+            await answer(415, "unsupported-media-type", detail)(scope, receive, send)
             return
         await self._guarded(scope, receive, send)
 
@@ -70,6 +77,12 @@ class Doorway:
             log.exception("fault %s in %s %s", fault, scope["method"], scope["path"])
             detail = f"something went wrong on our side; the debug log says more under {fault}"
             await answer(500, "unexpected", detail)(scope, receive, send)
+
+
+def _is_readable(scope: Scope) -> bool:
+    """Whether the API reads bodies of this type; what has no type is JSON, or no body at all."""
+    kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    return not scope["path"].startswith(API) or kind in READABLE
 
 
 def _headers(present: list[Any]) -> list[tuple[bytes, bytes]]:

@@ -22,12 +22,15 @@ from blocks.vault.errors import VaultError
 from blocks.x.errors import XError
 from config.places import NotStartedError
 from tasks.domain.media import MediaError
+from tasks.operations.accounts import CredentialsRefusedError, HandleTakenError, NewBotError
 from tasks.operations.api_keys import NoSuchKeyError, WorthlessKeyError
 from tasks.operations.bot_records import DamagedError, ForgottenError, NoSuchRecordError
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.consent import ConsentError
 from tasks.operations.passwords import BusyError
+from tasks.operations.personas import PersonaTakenError
 from tasks.operations.posts import NoSuchPostError, NotOutError, StaleError, TooLateError
+from tasks.operations.repeats import AtWorkError, BrokenOffError, ReusedKeyError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
 from tasks.operations.threads import ThreadError
 from tasks.operations.users import (
@@ -82,6 +85,10 @@ TABLE: Mapping[type[Exception], Answer] = {
     DamagedError: Answer(409, "damaged"),
     ThreadError: Answer(409, "thread-cannot-go-on"),
     MediaError: Answer(422, "media-refused", lambda error: f"X does not take this file: {error}"),
+    HandleTakenError: Answer(409, "handle-taken"),
+    NewBotError: Answer(422, "cannot-be-made"),
+    CredentialsRefusedError: Answer(422, "credentials-refused"),
+    PersonaTakenError: Answer(409, "persona-taken"),
     ConsentError: Answer(409, "cannot-connect"),
     UseCaseTakenError: Answer(409, "use-case-taken"),
     NoSuchUserError: Answer(404, "no-such-user"),
@@ -95,6 +102,9 @@ TABLE: Mapping[type[Exception], Answer] = {
     WorthlessKeyError: Answer(422, "worthless-key"),
     EndsBeforeNowError: Answer(422, "ends-before-now"),
     BusyError: Answer(503, "sign-in-busy"),
+    ReusedKeyError: Answer(422, "key-reused"),
+    AtWorkError: Answer(409, "at-work"),
+    BrokenOffError: Answer(409, "broken-off"),
     PermissionError: Answer(403, "not-allowed"),
     XError: Answer(502, "x-refused", lambda error: f"X said no: {error.detail}"),
     VaultError: Answer(503, "vault-away", lambda _: "the vault does not serve now; try again in a moment"),

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from deployments.gateway import cookies
+from deployments.gateway import cookies, repeats
 from deployments.gateway.opening import Ready
 from deployments.gateway.origins import changes, same_origin
 from deployments.gateway.problems import ProblemError
@@ -116,10 +116,13 @@ class Needs:
         # For the API's own pages, which learn from it how to sign in.
         _: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     ) -> Actor:
-        """The caller; raises 401 for a stranger and 403 for who lacks the permission."""
+        """The caller; raises 401 for a stranger, 429 for who asks too much and 403 for who lacks the permission."""
         actor = await identify(running, request.scope)
         await _count(request, response, actor)
-        return await self.admit(running, actor)
+        await self.admit(running, actor)
+        if changes(request.scope):
+            await repeats.claim(request, running.connections, actor)
+        return actor
 
     async def admit(self, running: Ready, actor: Actor) -> Actor:
         """The actor, if he has the permission."""
@@ -133,7 +136,11 @@ class NeedsOfToken(Needs):
     """As `Needs`, for the token in the address: whoever holds a token may ask what it is worth."""
 
     async def __call__(  # type: ignore[override]  # FastAPI reads the signature of each class by itself
-        self, request: Request, running: Running, token: Annotated[SecretStr, Query(max_length=TOKEN_CHARACTERS_MAX)]
+        self,
+        request: Request,
+        response: Response,
+        running: Running,
+        token: Annotated[SecretStr, Query(max_length=TOKEN_CHARACTERS_MAX)],
     ) -> Actor:
         """The holder of the token."""
         try:
@@ -141,6 +148,7 @@ class NeedsOfToken(Needs):
         except ProblemError as problem:
             note(request.scope, problem)
             raise
+        await _count(request, response, actor)
         return await self.admit(running, actor)
 
 

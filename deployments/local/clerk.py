@@ -1,5 +1,6 @@
 """The clerk: looks every second for attempts and posts whose time has passed, and says so in their state; seals the
-audit twice a second. For the audit it has a database role of its own, which reaches nothing else."""
+audit twice a second; tells Prefect's feed what was noted. For the audit it has a database role of its own, which
+reaches nothing else."""
 
 import asyncio
 import logging
@@ -11,6 +12,7 @@ from config.loading import settings
 from config.places import Places
 from tasks.connections import SEALER_LOGIN_PATH, Connections, open_connections
 from tasks.operations import delivery
+from tasks.operations.announcing import Announcer
 from tasks.operations.patience import PASSING
 from tasks.operations.sealing import Sealer
 
@@ -33,6 +35,7 @@ async def main() -> None:
     ):
         work.create_task(_sweep(at, ended))
         work.create_task(Sealer(at_audit).work(ended))
+        work.create_task(Announcer(at).work(ended))
 
 
 async def _sweep(at: Connections, ended: asyncio.Event) -> None:

@@ -128,6 +128,81 @@ def api_page() -> str:
     return json.dumps(create_app(Places(Settings())).openapi(), indent=1, sort_keys=True) + "\n"
 
 
+def contracts_page() -> str:
+    """Each endpoint of the API with permission, body, answers and an example."""
+    from deployments.gateway import contract
+    from deployments.gateway.app import create_app
+
+    document = create_app(Places(Settings())).openapi()
+    lines = [
+        "# API contracts\n\n",
+        "Everything under `/api/v1`. As an OpenAPI document: [reference/openapi.json](reference/openapi.json), and ",
+        "on a running gateway at `/docs`, where *Authorize* takes a token or a key. [guide/api.md](guide/api.md) ",
+        "walks through it and tells what holds everywhere: signing in, problems, pages, limits, `Idempotency-Key`.\n",
+    ]
+    for method, path, operation in contract.operations(document):
+        if path.startswith(contract.API):
+            lines += _endpoint(method, path, operation, document)
+    return "".join(lines)
+
+
+def _endpoint(method: str, path: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    yield f"\n## {method} {path}\n\n{_cell(operation.get('description', ''))}\n\n"
+    yield f"Permission: `{operation['x-permission']}`.\n" if "x-permission" in operation else "Open to everybody.\n"
+    given = [one for one in operation.get("parameters", []) if one["name"] != "Idempotency-Key"]
+    if given:
+        yield "\n| parameter | in | needed | values |\n|---|---|---|---|\n"
+    for one in given:
+        needed = "yes" if one.get("required") else "no"
+        yield f"| `{one['name']}` | {one['in']} | {needed} | {_cell(_values(one['schema']))} |\n"
+    for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+        yield f"\nBody, `{kind}`:\n"
+        yield from _fields(content["schema"], document)
+        yield _example(content)
+    for status, said in operation["responses"].items():
+        if status.startswith("2"):
+            yield f"\n{status}: {_cell(said['description'])}\n"
+            yield from (_example(content) for content in said.get("content", {}).values())
+    others = [
+        f"{status} ({_cell(said['description'])})"
+        for status, said in operation["responses"].items()
+        if status[0] == "4"
+    ]
+    yield f"\nElse a problem: {' '.join(others)}\n"
+
+
+def _fields(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    """The fields of a body, or of each item of it."""
+    if "items" in schema:
+        yield f"\n{schema.get('minItems', 0)} to {schema['maxItems']} of:\n"
+        schema = schema["items"]
+    if "$ref" not in schema:
+        return
+    found = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    yield "\n| field | needed | values | meaning |\n|---|---|---|---|\n"
+    for name, field in found["properties"].items():
+        needed = "yes" if name in found.get("required", ()) else "no"
+        yield f"| `{name}` | {needed} | {_cell(_values(field))} | {_cell(field.get('description', ''))} |\n"
+
+
+def _example(content: Mapping[str, Any]) -> str:
+    if "example" not in content:
+        return ""
+    return f"\n```json\n{json.dumps(content['example'], indent=1, ensure_ascii=False)}\n```\n"
+
+
+def _values(schema: Mapping[str, Any]) -> str:
+    """What a parameter takes, in a few words."""
+    kinds = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
+    said = []
+    for kind in kinds:
+        named = kind.get("$ref", "").rpartition("/")[2]
+        words = ", ".join(map(str, kind["enum"])) if "enum" in kind else kind.get("format", kind.get("type", named))
+        bounds = [f"{kind[name]:g}" for name in ("minimum", "maximum") if name in kind]
+        said.append(f"{words} {' to '.join(bounds)}".strip())
+    return " or ".join(said) + (f"; else {schema['default']}" if schema.get("default") is not None else "")
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "flows.md": flows_page,
@@ -136,6 +211,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "policy.md": policy_page,
     "commands.md": commands_page,
     "openapi.json": api_page,
+    "../api_contracts.md": contracts_page,
 }
 
 
@@ -157,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _pages() -> Iterator[tuple[Path, str]]:
     for name, make in PAGES.items():
         text = make()
-        yield FOLDER / name, text if name.endswith(".json") else MADE + text
+        yield (FOLDER / name).resolve(), text if name.endswith(".json") else MADE + text
 
 
 def _differs(path: Path, text: str) -> bool:

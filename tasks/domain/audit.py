@@ -32,6 +32,8 @@ FIELDS: Mapping[str, frozenset[str]] = {
         " label_confirmed_by bio_names_operator".split()
     ),
     "apps": frozenset("name use_case stage client_id redirect_uri monthly_budget_usd".split()),
+    "credentials": frozenset("service version expires_at".split()),
+    "personas": frozenset("name languages".split()),
     "access": frozenset("username role label ends_at disabled".split()),
 }
 

@@ -1,24 +1,12 @@
-"""Credentials of bots and apps: where each lies in the vault, and what a bot signs its requests with."""
+"""Credentials of bots, apps and outside services: where each lies in the vault."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
-
-from pydantic import SecretStr
 
 # The key in the vault's transit engine that new tokens are sealed to before they go anywhere else.
 ESCROW_KEY = "token-escrow"
 # What only the refresher reads and writes: the key of its fingerprints, and the probe that a write works.
 FINGERPRINT_PATH = "keys/fingerprint"
 PROBE_PATH = "keys/probe"
-
-
-@dataclass(frozen=True)
-class AccessToken:
-    """What a bot signs its requests to X with."""
-
-    value: SecretStr
-    expires_at: datetime
 
 
 def access_path(bot_id: UUID) -> str:
@@ -34,3 +22,8 @@ def refresh_path(bot_id: UUID) -> str:
 def client_path(app_id: UUID) -> str:
     """Where an app's client id and secret lie in the KV engine."""
     return f"apps/{app_id}/client"
+
+
+def service_path(name: str) -> str:
+    """Where the key of an outside service lies in the KV engine."""
+    return f"services/{name}"

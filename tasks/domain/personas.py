@@ -64,7 +64,7 @@ class Persona(_Written):
     name: Annotated[str, Field(min_length=1, max_length=80)]
     tone: Annotated[str, Field(min_length=1, max_length=500)]
     interests: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)]
-    languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=10)]
+    languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=10)] = ("en",)
     never_topics: tuple[str, ...] = ()
     windows: tuple[ActiveWindow, ...] = ()
 

@@ -89,12 +89,18 @@ async def bring_in(at: Connections, wanted: Sequence[Bot], actor: Actor, dry_run
     return changes
 
 
-async def list_all(
-    at: Connections, actor: Actor, state: str | None = None, label: str | None = None
-) -> Sequence[BotRow]:
-    """Bots by handle, as far as the actor may see them."""
+async def list_all(at: Connections, actor: Actor, **wanted: Any) -> Sequence[BotRow]:
+    """Bots by handle, as far as the actor may see them; see store.bots.list_all."""
     async with at.transaction() as session:
-        return await bots.list_all(session, state, label, actor.within("bots.read"))
+        return await bots.list_all(session, within=actor.within("bots.read"), **wanted)
+
+
+async def of_user(at: Connections, user_id: UUID | None, actor: Actor, **wanted: Any) -> Sequence[BotRow]:
+    """A user's bots by handle, one's own where none is named; another's only for who may see users."""
+    if user_id not in (None, actor.user_id) and not actor.may("users.read"):
+        raise PermissionError(f"{actor.name} may list only bots of his own")
+    owner_id = user_id or actor.user_id
+    return await list_all(at, actor, owner_id=owner_id, **wanted) if owner_id else []
 
 
 async def get(at: Connections, handle: str, actor: Actor) -> BotRow:

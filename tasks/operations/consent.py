@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from blocks.vault.errors import Missing
 from blocks.x import oauth
-from blocks.x.oauth import OAuthApp, Tokens
+from blocks.x.oauth import OAuthApp
 from tasks.connections import Connections
-from tasks.domain.credentials import access_path, client_path, refresh_path
+from tasks.domain.credentials import client_path
 from tasks.domain.roles import Actor
-from tasks.operations import activity
+from tasks.operations import access_tokens, activity
+from tasks.operations.access_tokens import AccessToken
 from tasks.operations.bots import NoSuchBotError
-from tasks.store import base, bots, consents, credentials, x_apps
+from tasks.store import base, bots, consents, x_apps
 from tasks.store.bots import BotRow
 from tasks.store.x_apps import AppRow
 
@@ -103,25 +104,12 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
         raise ConsentError(f"@{user.username} signed in where @{bot.handle} was asked for: sign in as @{bot.handle}")
     # By the database's clock, and counted from before the first byte, so that it is never later than X's own.
     expires_at = asked_at + (tokens.expires_at - tokens.first_byte_at)
-    versions = await _keep(at, bot.id, tokens, asked_at, expires_at)
-    named = f"@{bot.operator_handle}".lower() in (user.description or "").lower()
+    token = AccessToken(tokens.access_token, expires_at)
+    versions = await access_tokens.keep(at, bot.id, token, tokens.refresh_token, asked_at)
+    named = bio_names(user.description, bot.operator_handle)
     async with at.transaction() as session:
         instant = await base.now(session)
-        for kind, path, ends_at in (
-            ("x_user_access", access_path(bot.id), expires_at),
-            ("x_user_refresh", refresh_path(bot.id), None),
-        ):
-            if path in versions:
-                await credentials.put(
-                    session,
-                    kind=kind,
-                    vault_path=path,
-                    version=versions[path],
-                    issued_at=asked_at,
-                    expires_at=ends_at,
-                    bot_id=bot.id,
-                    scopes=tuple(sorted(tokens.scopes or SCOPES)),
-                )
+        await access_tokens.note(session, bot.id, versions, token, asked_at, tokens.scopes or SCOPES)
         await bots.change(
             session,
             bot.id,
@@ -134,20 +122,9 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
     return Connected(bot.handle, user.id, named)
 
 
-async def _keep(
-    at: Connections, bot_id: UUID, tokens: Tokens, issued_at: datetime, expires_at: datetime
-) -> dict[str, int]:
-    """Write a new token family to the vault: version by path. The refresh token goes first: by it the refresher sees
-    that what it holds itself is old."""
-    attempt = secrets.token_hex(16)
-    issued = {"issued_at": issued_at.isoformat(), "expires_at": expires_at.isoformat(), "attempt_id": attempt}
-    versions = {}
-    if tokens.refresh_token is not None:
-        data = {"refresh_token": tokens.refresh_token.get_secret_value(), "attempt_id": attempt}
-        versions[refresh_path(bot_id)] = await asyncio.to_thread(at.kv.write, refresh_path(bot_id), data, None)
-    data = {"access_token": tokens.access_token.get_secret_value(), **issued}
-    versions[access_path(bot_id)] = await asyncio.to_thread(at.kv.write, access_path(bot_id), data, None)
-    return versions
+def bio_names(description: str | None, operator_handle: str) -> bool:
+    """Whether a profile says who answers for the account; nobody is never named."""
+    return bool(operator_handle) and f"@{operator_handle}".lower() in (description or "").lower()
 
 
 async def _bot_and_app(

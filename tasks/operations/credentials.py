@@ -5,17 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
-
-from pydantic import SecretStr
 
 from blocks.vault.errors import Missing
 from blocks.vault.kv import Secret
 from tasks.connections import Connections
-from tasks.domain.credentials import AccessToken, access_path
+from tasks.domain.credentials import access_path
 from tasks.domain.rotation import SPARE
+from tasks.operations import access_tokens as tokens
 from tasks.operations import token_refresh
+from tasks.operations.access_tokens import AccessToken
 from tasks.operations.patience import PASSING, ticks
 from tasks.operations.token_refresh import Refreshed
 from tasks.store import bots, credentials
@@ -77,9 +77,7 @@ def _token(found: Secret | Exception, now: datetime) -> AccessToken | Unusable:
         return Unusable("the vault holds no access token of this bot", needs_login=True)
     if not isinstance(found, Secret):
         return Unusable(f"the vault does not give the access token: {found}", needs_login=False)
-    token = AccessToken(
-        SecretStr(found.data["access_token"]), datetime.fromisoformat(found.data["expires_at"]).astimezone(UTC)
-    )
+    token = tokens.read(found)
     if token.expires_at <= now + SPARE:
         # Whether a login is needed is for the refresher to say: after a night that the stack was down, none is.
         return Unusable("the access token has ended and is not refreshed yet", needs_login=False)

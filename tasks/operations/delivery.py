@@ -18,12 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from blocks.process import this_process
 from tasks.connections import Connections
 from tasks.domain import clock, misfire
-from tasks.domain.credentials import AccessToken
 from tasks.domain.misfire import CaughtUp
 from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
 from tasks.operations import media
+from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import Unusable, access_tokens, tokens_in_memory
 from tasks.operations.outbox import Outbox, Sent
 from tasks.operations.patience import PASSING, ticks

@@ -18,9 +18,10 @@ from blocks.vault.errors import Conflict, Missing, VaultError
 from blocks.vault.kv import Kv, Secret
 from blocks.vault.sealing import PublicKey
 from tasks.connections import Connections
-from tasks.domain.credentials import ESCROW_KEY, AccessToken, access_path, refresh_path
+from tasks.domain.credentials import ESCROW_KEY, access_path, refresh_path
 from tasks.domain.roles import system
 from tasks.operations import activity
+from tasks.operations.access_tokens import AccessToken
 from tasks.operations.patience import PASSING, pauses, ticks
 from tasks.store import credentials, refresh_attempts, token_escrow
 from tasks.store.bots import BotRow

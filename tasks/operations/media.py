@@ -16,10 +16,10 @@ from blocks.x import media as x_media
 from blocks.x.errors import XError
 from blocks.x.media import AltText, NewMedia, UploadedMedia
 from tasks.connections import Connections
-from tasks.domain.credentials import AccessToken
 from tasks.domain.media import ALT_TEXT_CHARACTERS_MAX, HEAD_BYTES, MediaError, UploadedKey, check_size, kind_of
 from tasks.domain.roles import Actor
 from tasks.operations import activity
+from tasks.operations.access_tokens import AccessToken
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.credentials import access_tokens
 from tasks.operations.patience import PASSING

@@ -19,10 +19,10 @@ from blocks.x.errors import Duplicate, NoAnswer, NotSent, Throttled, Unauthorize
 from blocks.x.wire import CreateMedia, CreatePoll, CreatePost, CreateReply
 from tasks.connections import Connections
 from tasks.domain import clock
-from tasks.domain.credentials import AccessToken
 from tasks.domain.posts import Ended, NextStep, Outcome, after_attempt, on_resend, traceparent
 from tasks.domain.turns import Turns
 from tasks.operations import marks
+from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import AccessTokens
 from tasks.operations.patience import PASSING, pauses, ticks
 from tasks.store import attempts, bots, credentials

@@ -16,10 +16,10 @@ from blocks.x.errors import Refused, Unauthorized, XError
 from blocks.x.wire import NotePost, Post
 from tasks.connections import Connections
 from tasks.domain import reconciliation as rules
-from tasks.domain.credentials import AccessToken
 from tasks.domain.posts import DUPLICATE, NextStep, Outcome
 from tasks.domain.reconciliation import Decision, Doubt, Look, Seen, Terms, Verdict
 from tasks.domain.sightings import Sighting, Wanted, id_before, look_for, made_at
+from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import AccessTokens, Unusable, access_tokens
 from tasks.operations.patience import PASSING, ticks
 from tasks.operations.senders import bury_dead

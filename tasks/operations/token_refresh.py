@@ -28,13 +28,13 @@ from tasks.domain.credentials import (
     ESCROW_KEY,
     FINGERPRINT_PATH,
     PROBE_PATH,
-    AccessToken,
     access_path,
     client_path,
     refresh_path,
 )
 from tasks.domain.rotation import SPARE, Held, Left
-from tasks.operations import activity, escrow
+from tasks.operations import access_tokens, activity, escrow
+from tasks.operations.access_tokens import AccessToken
 from tasks.operations.escrow import ACTOR, Answered, Issued
 from tasks.operations.patience import PASSING, pauses, ticks
 from tasks.store import base, bots, credentials, refresh_attempts, x_apps
@@ -117,7 +117,7 @@ async def fresh(at: Connections, bot: BotRow) -> Refreshed | None:
     now = await _now(at)
     if access is None or _is_due(at, bot, access, now):
         return None
-    token = _access_token(access)
+    token = access_tokens.read(access)
     return Refreshed(bot.handle, "fresh", f"serves until {_clock(token.expires_at)}", token)
 
 
@@ -369,7 +369,7 @@ def _fingerprint(means: _Means, refresh: Secret) -> bytes:
 
 def _is_due(at: Connections, bot: BotRow, access: Secret, now: datetime) -> bool:
     settings = at.places.settings.credentials
-    expires_at = _access_token(access).expires_at
+    expires_at = access_tokens.read(access).expires_at
     issued = access.data.get("issued_at")
     due_at = rotation.refresh_at(
         bot.id,
@@ -382,14 +382,8 @@ def _is_due(at: Connections, bot: BotRow, access: Secret, now: datetime) -> bool
 
 
 def _serving(access: Secret | None, now: datetime) -> AccessToken | None:
-    token = None if access is None else _access_token(access)
+    token = None if access is None else access_tokens.read(access)
     return None if token is None or token.expires_at <= now + SPARE else token
-
-
-def _access_token(found: Secret) -> AccessToken:
-    return AccessToken(
-        SecretStr(found.data["access_token"]), datetime.fromisoformat(found.data["expires_at"]).astimezone(UTC)
-    )
 
 
 def _clock(instant: datetime) -> str:

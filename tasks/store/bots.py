@@ -147,9 +147,16 @@ async def list_all(
     state: str | None = None,
     label: str | None = None,
     within: Collection[str] | None = None,
+    owner_id: UUID | None = None,
+    after: str | None = None,
+    limit: int | None = None,
 ) -> Sequence[BotRow]:
-    """Bots by handle, of those within labels, filtered by state and label."""
-    wanted = _SELECTED.where(in_scope(within)).order_by(func.lower(bots.c.handle))
+    """Bots by handle, of those within labels, filtered by state, label and owner; `after` is a handle."""
+    wanted = _SELECTED.where(in_scope(within)).order_by(func.lower(bots.c.handle)).limit(limit)
+    if owner_id:
+        wanted = wanted.where(bots.c.owner_id == owner_id)
+    if after:
+        wanted = wanted.where(func.lower(bots.c.handle) > after.lower())
     if state:
         wanted = wanted.where(bots.c.state == state)
     if label:
@@ -168,12 +175,16 @@ async def lose_login(session: AsyncSession, bot_ids: Sequence[UUID]) -> Sequence
     return [row.handle for row in found]
 
 
-async def personas_within(session: AsyncSession, within: Collection[str]) -> Sequence[Persona]:
-    """Personas that a bot within labels speaks with, by name."""
-    spoken = select(bots.c.persona_id).where(in_scope(within))
-    found = await session.execute(
-        select(personas.c.definition).where(personas.c.id.in_(spoken)).order_by(func.lower(personas.c.name))
-    )
+async def personas_within(
+    session: AsyncSession, within: Collection[str] | None, after: str | None = None, limit: int | None = None
+) -> Sequence[Persona]:
+    """Personas that a bot within labels speaks with, by name; without labels all of them. `after` is a name."""
+    wanted = select(personas.c.definition).order_by(personas.c.name).limit(limit)
+    if within is not None:
+        wanted = wanted.where(personas.c.id.in_(select(bots.c.persona_id).where(in_scope(within))))
+    if after is not None:
+        wanted = wanted.where(personas.c.name > after)
+    found = await session.execute(wanted)
     return [Persona.model_validate(row.definition) for row in found]
 
 

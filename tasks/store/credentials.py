@@ -19,6 +19,7 @@ credentials = Table(
     Column("kind", Text, nullable=False),
     Column("bot_id", Id, ForeignKey("bots.id")),
     Column("x_app_id", Id, ForeignKey("x_apps.id")),
+    Column("service", Text),
     Column("vault_path", Text, nullable=False, unique=True),
     Column("version", Integer, nullable=False),
     Column("scopes", ARRAY(Text), nullable=False, server_default="{}"),
@@ -59,13 +60,18 @@ async def put(
     expires_at: datetime | None = None,
     bot_id: UUID | None = None,
     x_app_id: UUID | None = None,
+    service: str | None = None,
     scopes: Sequence[str] | None = None,
-) -> None:
-    """Note a new version; an older one never takes the place of a newer. None as `scopes` leaves what was noted."""
+) -> UUID:
+    """Note a new version; an older one never takes the place of a newer. None as `scopes` leaves what was noted.
+
+    Answers the id under which the inventory knows what lies at this path.
+    """
     statement = insert(credentials).values(
         kind=kind,
         bot_id=bot_id,
         x_app_id=x_app_id,
+        service=service,
         vault_path=vault_path,
         version=version,
         scopes=list(scopes or ()),
@@ -76,6 +82,9 @@ async def put(
         statement.on_conflict_do_update(
             index_elements=[credentials.c.vault_path],
             set_={
+                # A bot that signed with OAuth 1.0a may come back with OAuth 2, at the same path.
+                "kind": statement.excluded.kind,
+                "service": statement.excluded.service,
                 "version": statement.excluded.version,
                 "scopes": credentials.c.scopes if scopes is None else statement.excluded.scopes,
                 "issued_at": statement.excluded.issued_at,
@@ -84,6 +93,8 @@ async def put(
             where=credentials.c.version < statement.excluded.version,
         )
     )
+    found = await session.execute(select(credentials.c.id).where(credentials.c.vault_path == vault_path))
+    return UUID(str(found.scalar_one()))
 
 
 async def can_refresh(session: AsyncSession, bot_id: UUID) -> bool:

@@ -43,6 +43,21 @@ async def put(session: AsyncSession, wanted: Sequence[Persona]) -> Mapping[str, 
     return {row.name: row.id for row in found}
 
 
+async def add(session: AsyncSession, persona: Persona) -> UUID | None:
+    """Insert one; None where its name is taken."""
+    row = {"name": persona.name, "definition": persona.model_dump(mode="json")}
+    found = await session.execute(
+        insert(personas).values(row).on_conflict_do_nothing(index_elements=[personas.c.name]).returning(personas.c.id)
+    )
+    return found.scalar_one_or_none()
+
+
+async def get(session: AsyncSession, name: str) -> tuple[UUID, Persona]:
+    """Id and words of one that there is."""
+    row = (await session.execute(select(personas.c.id, personas.c.definition).where(personas.c.name == name))).one()
+    return row.id, Persona.model_validate(row.definition)
+
+
 async def list_all(session: AsyncSession) -> Sequence[Persona]:
     """Every persona, by name."""
     found = await session.execute(select(personas.c.definition).order_by(func.lower(personas.c.name)))

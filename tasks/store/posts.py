@@ -280,6 +280,8 @@ async def page(
     bot: str | None = None,
     status: str | None = None,
     label: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> Sequence[PostRow]:
@@ -291,6 +293,10 @@ async def page(
         wanted = wanted.where(posts.c.status == status)
     if label:
         wanted = wanted.where(bots.c.labels.any(label))
+    if since:
+        wanted = wanted.where(posts.c.due_at >= since)
+    if until:
+        wanted = wanted.where(posts.c.due_at < until)
     if before:
         wanted = wanted.where(tuple_(posts.c.due_at, posts.c.id) < before)
     return [PostRow(**values(row)) for row in await session.execute(wanted)]

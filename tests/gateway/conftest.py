@@ -33,19 +33,24 @@ def vault(postgres: PostgresProcess) -> OpenBaoProcess:
 @pytest.fixture
 def places(vault: OpenBaoProcess, database: Server, tmp_path: Path) -> Places:
     """Settings as an installation with somebody else's database and vault has them."""
-    run = tmp_path / "run"
+    return places_of(vault, database, tmp_path)
+
+
+def places_of(vault: OpenBaoProcess, database: Server, home: Path, **gateway: int) -> Places:
+    """An installation in the folder `home`."""
+    run = home / "run"
     run.mkdir()
     for file in (vault.places.role_id("gateway"), vault.places.secret_id("gateway")):
         shutil.copy(file, run)
     return Places(
         Settings(
-            home=tmp_path,
+            home=home,
             postgres=Postgres(address=f"{database.host}:{database.port}", database=database.database, tls="disable"),
             vault=Vault(address=vault.places.vault, ca_file=vault.places.vault_ca),
             prefect=Prefect(port=free_port()),
             x=X(sandbox_port=free_port()),
             # Tests change roles behind the gateway's back.
-            gateway=Gateway(port=free_port(), remembered_seconds=0),
+            gateway=Gateway(port=free_port(), remembered_seconds=0, **gateway),
         )
     )
 

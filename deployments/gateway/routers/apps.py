@@ -3,9 +3,10 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
 
+from deployments.gateway.paging import ByName
 from deployments.gateway.routers.consent import CALLBACK
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.roles import Actor
@@ -48,9 +49,11 @@ class Stored(BaseModel):
 
 
 @router.get("")
-async def list_apps(caller: Annotated[Actor, needs("apps.read")], at: Opened) -> list[AppView]:
+async def list_apps(
+    caller: Annotated[Actor, needs("apps.read")], at: Opened, part: Annotated[ByName, Depends()]
+) -> list[AppView]:
     """Every app, by name."""
-    return [AppView.model_validate(app) for app in await x_apps.list_all(at)]
+    return [AppView.model_validate(app) for app in part.cut(await x_apps.list_all(at), lambda app: app.name)]
 
 
 @router.post("", status_code=201)

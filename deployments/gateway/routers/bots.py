@@ -5,17 +5,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployments.gateway.paging import ByName
 from deployments.gateway.sign_in import Opened, needs
+from tasks.domain.new_bots import NewBot
 from tasks.domain.personas import Bot
 from tasks.domain.roles import Actor
-from tasks.operations import bot_records, bots, consent
+from tasks.operations import accounts, bot_records, bots, consent
 
 router = APIRouter(prefix="/bots", tags=["bots"])
 
 BOTS_MAX = 1000
+Word = Annotated[str | None, Query(max_length=100)]
 State = Literal["active", "paused", "needs_login", "suspended", "retired"]
 
 
@@ -40,6 +43,18 @@ class BotView(BaseModel):
     bio_checked_at: datetime | None
     bio_names_operator: bool
     revision: int
+
+
+class CreatedView(BaseModel):
+    """A new bot: `active`, or `needs_login` until the account's owner opened `login_url`."""
+
+    bot_id: UUID
+    bot_name: str
+    state: State
+    x_user_id: str | None
+    login_url: str | None
+    login_expires_at: datetime | None
+    said: str
 
 
 class Change(BaseModel):
@@ -83,10 +98,49 @@ class ForgottenView(BaseModel):
 
 @router.get("")
 async def list_bots(
-    caller: Annotated[Actor, needs("bots.read")], at: Opened, state: State | None = None, label: str | None = None
+    caller: Annotated[Actor, needs("bots.read")],
+    at: Opened,
+    part: Annotated[ByName, Depends()],
+    state: State | None = None,
+    label: Word = None,
 ) -> list[BotView]:
-    """Every bot the caller may see, by handle."""
-    return [BotView.model_validate(bot) for bot in await bots.list_all(at, caller, state, label)]
+    """Bots the caller may see, by handle."""
+    found = await bots.list_all(at, caller, state=state, label=label, after=part.after, limit=part.limit + 1)
+    return [BotView.model_validate(bot) for bot in part.shown(found, lambda bot: bot.handle)]
+
+
+@router.get("/list")
+async def list_of_user(
+    caller: Annotated[Actor, needs("bots.read")],
+    at: Opened,
+    part: Annotated[ByName, Depends()],
+    user_id: UUID | None = None,
+    state: State | None = None,
+    label: Word = None,
+) -> list[BotView]:
+    """Bots of one user, by handle: the caller's own, or with the permission users.read anybody's."""
+    wanted = {"state": state, "label": label, "after": part.after, "limit": part.limit + 1}
+    found = await bots.of_user(at, user_id, caller, **wanted)
+    return [BotView.model_validate(bot) for bot in part.shown(found, lambda bot: bot.handle)]
+
+
+@router.post("/create", status_code=201, responses={409: {"description": "There is such a bot already."}})
+async def create(
+    wanted: NewBot, caller: Annotated[Actor, needs("bots.write")], at: Opened, response: Response
+) -> CreatedView:
+    """Make a bot for an account on X. Credentials are tried on X, go to the vault and are never shown again; without
+    them the account's owner grants access at `login_url`."""
+    made = await accounts.create(at, wanted, caller)
+    response.headers["Location"] = f"/api/v1/bots/{made.handle}"
+    return CreatedView(
+        bot_id=made.id,
+        bot_name=made.handle,
+        state=made.state,
+        x_user_id=made.x_user_id,
+        login_url=made.login_url,
+        login_expires_at=made.login_expires_at,
+        said=made.said,
+    )
 
 
 @router.get("/{handle}")

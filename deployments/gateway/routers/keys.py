@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from deployments.gateway.paging import ByName
 from deployments.gateway.problems import ProblemError
 from deployments.gateway.routers.roles import Label
 from deployments.gateway.sign_in import Opened, needs
@@ -50,10 +51,14 @@ class MadeKey(KeyView):
 
 @router.get("")
 async def list_keys(
-    caller: Annotated[Actor, needs("access.own")], at: Opened, user_id: UUID | None = None
+    caller: Annotated[Actor, needs("access.own")],
+    at: Opened,
+    part: Annotated[ByName, Depends()],
+    user_id: UUID | None = None,
 ) -> list[KeyView]:
     """Keys in force, by name."""
-    return [KeyView.model_validate(key) for key in await api_keys.of_user(at, _whose(caller, user_id))]
+    found = await api_keys.of_user(at, _whose(caller, user_id))
+    return [KeyView.model_validate(key) for key in part.cut(found, lambda key: key.name)]
 
 
 @router.post("", status_code=201)

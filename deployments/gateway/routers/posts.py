@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Header, Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from deployments.gateway import paging
+from deployments.gateway.paging import Cursor
 from deployments.gateway.problems import ProblemError
 from deployments.gateway.routers.media import MediaView
 from deployments.gateway.sign_in import Opened, needs
@@ -22,6 +23,8 @@ router = APIRouter(prefix="/posts", tags=["posts"])
 
 DRAFTS_MAX = 1000
 PAGE_MAX = 200
+
+Word = Annotated[str | None, Query(max_length=100)]
 
 
 class PostView(BaseModel):
@@ -154,16 +157,19 @@ class ResumedView(BaseModel):
 async def list_posts(
     caller: Annotated[Actor, needs("posts.read")],
     at: Opened,
-    bot: str | None = None,
+    bot: Word = None,
     status: Status | None = None,
-    label: str | None = None,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    label: Word = None,
+    since: Annotated[AwareDatetime | None, Query(description="Due from this instant on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Due before this instant.")] = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
 ) -> PostPage:
     """One page of posts; posts that come in meanwhile neither repeat nor hide others."""
     before = paging.place(cursor) if cursor else None
     bare = bot.removeprefix("@") if bot else None
-    found = await posts.page(at, caller, bot=bare, status=status, label=label, before=before, limit=limit + 1)
+    wanted = {"bot": bare, "status": status, "label": label, "since": since, "until": until}
+    found = await posts.page(at, caller, **wanted, before=before, limit=limit + 1)
     shown = [PostView.model_validate(post) for post in found[:limit]]
     more = len(found) > limit
     return PostPage(posts=shown, next=paging.cursor(shown[-1].due_at, shown[-1].id) if more else None)

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from deployments.gateway.paging import ByName
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.roles import Actor, Role
 from tasks.operations import users
@@ -47,10 +48,14 @@ class BindingView(BaseModel):
 
 @router.get("")
 async def list_bindings(
-    caller: Annotated[Actor, needs("roles.read")], at: Opened, user_id: UUID | None = None
+    caller: Annotated[Actor, needs("roles.read")],
+    at: Opened,
+    part: Annotated[ByName, Depends()],
+    user_id: UUID | None = None,
 ) -> list[BindingView]:
     """What binds one user or all; ended roles among them."""
-    return [BindingView.model_validate(one) for one in await users.bindings(at, user_id)]
+    found = part.cut(await users.bindings(at, user_id), lambda one: f"{one.username} {one.role} {one.label or ''}")
+    return [BindingView.model_validate(one) for one in found]
 
 
 @router.post("/assign")

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from deployments.gateway import first_sign_in
+from deployments.gateway.paging import ByName
 from deployments.gateway.routers.auth import GrantView, views
 from deployments.gateway.sign_in import Opened, needs
 from tasks.connections import Connections
@@ -87,9 +88,11 @@ class OffboardedView(BaseModel):
 
 
 @router.get("")
-async def list_users(caller: Annotated[Actor, needs("users.read")], at: Opened) -> list[UserView]:
+async def list_users(
+    caller: Annotated[Actor, needs("users.read")], at: Opened, part: Annotated[ByName, Depends()]
+) -> list[UserView]:
     """Every user, by name."""
-    return [UserView(**_fields(user)) for user in await users.list_all(at)]
+    return [UserView(**_fields(user)) for user in part.cut(await users.list_all(at), lambda user: user.username)]
 
 
 @router.get("/{username}")
