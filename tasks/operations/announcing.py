@@ -48,8 +48,11 @@ class Announcer:
                         now = await base.now(session)
                     await self._tell(prefect, max(since or now, now - OVERLAP))
                     since = since or now
-                except (PrefectError, *PASSING) as error:
-                    log.debug("Prefect's feed was told nothing: %s", error)
+                except (PrefectError, OSError, *PASSING) as error:
+                    log.debug("Prefect's feed was told nothing: %s", type(error).__name__)
+                except Exception:
+                    # A feed must never end the sealing beside it.
+                    log.exception("telling Prefect's feed failed")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), LOOK_SECONDS)
 

@@ -5,8 +5,8 @@ Works with the previous release: it neither reads nor writes what this adds, and
 
 from tasks.store.migrations.sql import run_beside
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 
 def upgrade() -> None:
