@@ -90,6 +90,7 @@ def create_app(places: Places) -> FastAPI:
     app.state.opening = opening.Opening()
     app.state.stack = places.stack
     app.state.limits = limits
+    app.state.routers = ROUTERS
     problems.register(app)
     app.add_exception_handler(RepeatedError, again)
     app.add_middleware(Sorted, prefect=ExceptionMiddleware(proxy, app.exception_handlers))

@@ -167,10 +167,27 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return answer(422, "invalid-request", f"{first['field']}: {first['problem']}{more}", errors)
 
 
-async def _from_framework(_: Request, error: Exception) -> JSONResponse:
+async def _from_framework(request: Request, error: Exception) -> JSONResponse:
     found = cast(HTTPException, error)
     phrase = HTTPStatus(found.status_code).phrase
-    return answer(found.status_code, phrase.lower().replace(" ", "-"), str(found.detail), headers=found.headers)
+    headers = dict(found.headers or {})
+    if found.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names the methods of the first route of this path alone.
+        headers["Allow"] = ", ".join(sorted(_methods(request))) or headers.get("Allow", "")
+    return answer(found.status_code, phrase.lower().replace(" ", "-"), str(found.detail), headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that a route of ours takes at this path."""
+    path = request.scope["path"]
+    return {
+        method
+        for prefix, router in request.app.state.routers
+        if path.startswith(prefix)
+        for route in router.routes
+        if route.path_regex.match(path.removeprefix(prefix))
+        for method in route.methods
+    }
 
 
 def field(location: Sequence[int | str]) -> str:
