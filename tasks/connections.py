@@ -103,15 +103,20 @@ _shares: dict[tuple[str, int], _Share] = {}
 
 @asynccontextmanager
 async def open_connections(
-    role: AppRole, places: Places | None = None, login_path: str = APP_LOGIN_PATH
+    role: AppRole, places: Places | None = None, login_path: str = APP_LOGIN_PATH, own_login: Login | None = None
 ) -> AsyncIterator[Connections]:
-    """Open everything as `role` sees it; nothing is asked of the network before it is needed."""
+    """Open everything as `role` sees it; nothing is asked of the network before it is needed.
+
+    With `own_login` the database is reached without the vault.
+    """
     places = places or Places(settings())
     wanted = places.settings
     vault = Vault.for_role(places, role)
     kv = Kv(vault, wanted.vault.kv_mount, wanted.vault.readers)
 
     async def login() -> Login:
+        if own_login is not None:
+            return own_login
         secret = await asyncio.to_thread(kv.read, login_path)
         return Login(secret.data["username"], secret.data["password"])
 

@@ -20,6 +20,7 @@ def migrated_postgres() -> Iterator[PostgresProcess]:
         with psycopg.connect(server.conninfo(), autocommit=True) as connection:
             for role in ROLES:
                 connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}'")  # type: ignore[arg-type]
+            connection.execute("GRANT pg_signal_backend TO vivesphere_owner")
             connection.execute("CREATE DATABASE migrated OWNER vivesphere_owner")
         engine = create_engine(server.url("migrated", "vivesphere_owner"))
         with engine.connect() as connection:

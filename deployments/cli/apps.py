@@ -2,6 +2,7 @@
 
 import sys
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -16,6 +17,7 @@ COLUMNS = (
     ("use_case", "use case"),
     ("client_id", "client id"),
     ("redirect_uri", "redirect address"),
+    ("monthly_budget_usd", "budget USD a month"),
 )
 
 
@@ -24,6 +26,7 @@ def register(program: typer.Typer) -> None:
     app = typer.Typer(no_args_is_help=True, help="Apps on X's developer platform.")
     app.command("list")(list_apps)
     app.command("add")(add)
+    app.command()(budget)
     program.add_typer(app, name="apps")
 
 
@@ -63,6 +66,19 @@ def add(
         output.as_json(stored)
         return
     output.say(f"app {name} is stored; register {stored['redirect_uri']} as its callback address in X's portal")
+
+
+def budget(
+    name: Annotated[str, typer.Argument(help="The app.")],
+    usd: Annotated[float | None, typer.Option(min=0, max=1_000_000, help="US dollars a month.")] = None,
+    unlimited: Annotated[bool, typer.Option("--unlimited", help="No budget.")] = False,
+) -> None:
+    """Say what an app may cost in a calendar month; what does not fit waits."""
+    if (usd is None) != unlimited:
+        raise CommandError("say --usd with an amount, or --unlimited", USAGE)
+    with api() as gateway:
+        gateway.post(f"/apps/{quote(name, safe='')}/budget", {"monthly_usd": None if usd is None else str(usd)})
+    output.say(f"app {name}: {'no budget' if usd is None else f'{usd} USD a month'}")
 
 
 def _secret() -> str:

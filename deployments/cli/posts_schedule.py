@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def said(wanted: Wanted, now: datetime, dry_run: bool, as_json: bool) -> None:
         for receipt in told:
             for_when = f" for {output.local(receipt['due_at'])}" if receipt["result"] == "scheduled" else ""
             output.say(f"{_result(receipt, dry_run)}{for_when}{_why(receipt)}", problem=receipt["result"] not in GOOD)
+        _say_cost(told)
     _end([receipt["result"] for receipt in receipts])
 
 
@@ -157,7 +159,24 @@ def from_file(path: Path, now: datetime, dry_run: bool, as_json: bool) -> None:
     else:
         counts = ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(results)) or "no rows"
         output.say(f"{path}: {counts}{' (dry run)' if dry_run else ''}")
+        _say_cost(told)
     _end(results)
+
+
+def _say_cost(receipts: Sequence[Mapping[str, Any]]) -> None:
+    """What the batch costs on X, and which part of it the links make dear."""
+    priced = [receipt for receipt in receipts if receipt.get("cost_usd") is not None]
+    if not priced:
+        return
+    dear = [receipt for receipt in priced if receipt["dearer_times"]]
+    output.say(f"cost on X: {_usd(priced)} USD")
+    if dear:
+        times = dear[0]["dearer_times"]
+        output.say(f"{len(dear)} with a link, {times} times dearer each: {_usd(dear)} USD of it", problem=True)
+
+
+def _usd(receipts: Sequence[Mapping[str, Any]]) -> str:
+    return f"{sum(Decimal(receipt['cost_usd']) for receipt in receipts):.3f}"
 
 
 def _say_row(path: Path, row: Row, receipt: Mapping[str, Any], dry_run: bool) -> None:

@@ -26,12 +26,14 @@ from tasks.operations.accounts import CredentialsRefusedError, HandleTakenError,
 from tasks.operations.api_keys import NoSuchKeyError, WorthlessKeyError
 from tasks.operations.bot_records import DamagedError, ForgottenError, NoSuchRecordError
 from tasks.operations.bots import NoSuchBotError
+from tasks.operations.breakers import NoSuchBreakerError
 from tasks.operations.consent import ConsentError
 from tasks.operations.passwords import BusyError
 from tasks.operations.personas import PersonaTakenError
 from tasks.operations.posts import NoSuchPostError, NotOutError, StaleError, TooLateError
 from tasks.operations.repeats import AtWorkError, BrokenOffError, ReusedKeyError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
+from tasks.operations.stops import NoSuchStopError
 from tasks.operations.threads import ThreadError
 from tasks.operations.users import (
     EndsBeforeNowError,
@@ -43,7 +45,7 @@ from tasks.operations.users import (
     WeakPasswordError,
     WrongPasswordError,
 )
-from tasks.operations.x_apps import UseCaseTakenError
+from tasks.operations.x_apps import NoSuchAppError, UseCaseTakenError
 
 MEDIA_TYPE = "application/problem+json"
 NAMESPACE = "urn:vivesphere:problem:"
@@ -75,6 +77,9 @@ TABLE: Mapping[type[Exception], Answer] = {
     NoSuchBotError: Answer(404, "no-such-bot", lambda error: f"there is no bot @{error}"),
     NoSuchPostError: Answer(404, "no-such-post", lambda error: f"there is no post {error}"),
     NoSuchDeploymentError: Answer(404, "no-such-deployment"),
+    NoSuchAppError: Answer(404, "no-such-app", lambda error: f"there is no app '{error}'"),
+    NoSuchBreakerError: Answer(404, "no-such-breaker", lambda error: f"no breaker {error} is open"),
+    NoSuchStopError: Answer(404, "no-such-stop", lambda error: f"no stop {error} is in force"),
     NoSuchRunError: Answer(404, "no-such-run"),
     NoArgumentsError: Answer(422, "no-arguments"),
     TooLateError: Answer(409, "too-late"),

@@ -11,7 +11,7 @@ from config import logs
 from config.loading import settings
 from config.places import Places
 from tasks.connections import SEALER_LOGIN_PATH, Connections, open_connections
-from tasks.operations import delivery
+from tasks.operations import delivery, governor, stops
 from tasks.operations.announcing import Announcer
 from tasks.operations.patience import PASSING
 from tasks.operations.sealing import Sealer
@@ -48,6 +48,8 @@ async def _sweep(at: Connections, ended: asyncio.Event) -> None:
 async def _look(at: Connections) -> None:
     try:
         swept = await delivery.sweep(at)
+        await stops.say_silence(at)
+        await governor.forget(at)
     except PASSING as error:
         log.warning("nothing was swept: %s", error)
         return

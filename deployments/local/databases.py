@@ -36,6 +36,8 @@ def provision(places: Places, password: Password) -> None:
     with _admin(places, "postgres") as connection:
         for role in ROLES:
             _ensure_role(connection, places, role, password(role))
+        # A stop ends sessions that froze in the middle of a mark, by a function that runs as the owner.
+        connection.execute(sql.SQL("GRANT pg_signal_backend TO {}").format(sql.Identifier(OWNER)))
         _ensure_database(connection, places.settings.postgres.database, OWNER)
         _ensure_database(connection, places.settings.postgres.prefect_database, PREFECT)
     layout.write_private(password_file(places), _pgpass_line(places, PREFECT, password(PREFECT)))
@@ -107,6 +109,11 @@ def conninfo(places: Places, role: str, password: str, database: str | None = No
     )
 
 
+def admin_user(places: Places) -> str:
+    """Role that made our roles and databases."""
+    return places.settings.postgres.admin_user if places.settings.postgres.address else "postgres"
+
+
 def admin_password(places: Places) -> str:
     """The superuser's (or the given admin's) password, from its 0600 file."""
     path = postgres.admin_password_file(places)
@@ -155,7 +162,7 @@ def server_clock(places: Places) -> float | None:
 
 
 def _admin(places: Places, database: str) -> psycopg.Connection[tuple[object, ...]]:
-    user = places.settings.postgres.admin_user if places.settings.postgres.address else "postgres"
+    user = admin_user(places)
     try:
         return psycopg.connect(conninfo(places, user, admin_password(places), database), autocommit=True)
     except psycopg.OperationalError as error:

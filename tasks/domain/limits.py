@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Whose = Literal["user", "app", "app_only"]
 
-# A long window is counted by the minute: its sum would have too many buckets else.
-LONG_SECONDS = 3600
-
 
 class Limit(BaseModel):
     """At most `most` requests in any `seconds`, of one account, of an app over all its accounts, or of an app that
@@ -47,8 +44,8 @@ class Limits(BaseModel):
 
 
 def bucket(limit: Limit) -> timedelta:
-    """How much time is counted together."""
-    return timedelta(seconds=60 if limit.seconds > LONG_SECONDS else 1)
+    """How much time is counted together: the posts of an app by the minute, everything else by the second."""
+    return timedelta(minutes=1) if limit.per == "app" else timedelta(seconds=1)
 
 
 def counted_span(limit: Limit, late: timedelta) -> timedelta:

@@ -29,6 +29,8 @@ Status = Literal[
     "deleted",
 ]
 # `not_arrived` is said of an attempt whose answer was lost, by evidence or by a person, and never by its sender.
+# Why X takes nothing of an app or a bot for now; of policy refusals it takes several.
+Cause = Literal["credits", "usage_capped", "suspended", "policy_refusals"]
 Ended = Literal["accepted", "not_sent", "throttled", "refused", "unauthorized", "unknown", "not_arrived"]
 ReplySettings = Literal["following", "mentionedUsers", "subscribers", "verified"]
 XPostId = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
@@ -124,12 +126,21 @@ class Change(BaseModel):
 
 
 @dataclass(frozen=True)
+class Left:
+    """How many posts X says that it still takes, of an account or of the app, until `resets_at`."""
+
+    per: Literal["user", "app"]
+    remaining: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How one attempt to create a post ended.
 
     `problem` is X's problem type or our own word for it; `retry_at` is set where X said when to come again.
     `duplicate`: X refused it because the account has said the same already. `published_at` is set where X's own clock
-    tells when it took the post.
+    tells when it took the post. `silences` is set where X's answer is about the account or the app, not the post.
     """
 
     ended: Ended
@@ -141,6 +152,8 @@ class Outcome:
     retry_at: datetime | None = None
     duplicate: bool = False
     published_at: datetime | None = None
+    silences: Cause | None = None
+    left: tuple[Left, ...] = ()
 
     @property
     def said(self) -> str:
@@ -164,6 +177,9 @@ def after_attempt(outcome: Outcome, attempts: int, attempts_max: int, now: datet
             return NextStep("published")
         case "unknown":
             return NextStep("unknown", outcome.said)
+        case "refused" if outcome.silences in ("credits", "usage_capped", "suspended"):
+            # The post is as good as it was: it waits behind the breaker.
+            return NextStep("scheduled", outcome.said, now + retry)
         case "refused":
             return NextStep("refused", outcome.said)
         case "unauthorized":

@@ -21,6 +21,8 @@ Permission = Literal[
     "botdata.write",
     "bots.connect",
     "bots.forget",
+    "breakers.close",
+    "breakers.read",
     "bots.read",
     "bots.write",
     "credentials.write",
@@ -41,6 +43,9 @@ Permission = Literal[
     "roles.read",
     "runs.read",
     "runs.start",
+    "spend.read",
+    "stops.read",
+    "stops.write",
     "users.read",
     "users.write",
 ]
@@ -74,6 +79,8 @@ RIGHTS: Mapping[Permission, Right] = {
     "botdata.read": _right("operator", "approver", "admin", by_label=True),
     "botdata.reveal": _right("admin", by_label=True),
     "botdata.write": _right("operator", "admin", by_label=True),
+    "breakers.close": _right("operator", "admin"),
+    "breakers.read": _right("viewer", "operator", "approver", "admin"),
     "bots.connect": _right("operator", "admin", by_label=True),
     "bots.forget": _right("admin"),
     "bots.read": _right("viewer", "operator", "approver", "admin", by_label=True),
@@ -96,6 +103,9 @@ RIGHTS: Mapping[Permission, Right] = {
     "roles.read": _right("admin"),
     "runs.read": _right("viewer", "operator", "approver", "admin", by_label=True),
     "runs.start": _right("operator", "admin", by_label=True),
+    "spend.read": _right("viewer", "operator", "approver", "admin", by_label=True),
+    "stops.read": _right("viewer", "operator", "approver", "admin", by_label=True),
+    "stops.write": _right("operator", "admin", by_label=True),
     "users.read": _right("admin"),
     "users.write": _right("admin"),
 }
@@ -125,6 +135,7 @@ COMMANDS: Mapping[str, Permission | None] = {
     "bots login": "bots.connect",
     "bots show": "bots.read",
     "apps add": "apps.write",
+    "apps budget": "apps.write",
     "apps list": "apps.read",
     "personas list": "personas.read",
     "posts cancel": "posts.cancel",
@@ -153,6 +164,12 @@ COMMANDS: Mapping[str, Permission | None] = {
     "audit search": "audit.read",
     "audit verify": "audit.verify",
     "run": "runs.start",
+    "stop": "stops.write",
+    "stops list": "stops.read",
+    "resume": "stops.write",
+    "breakers close": "breakers.close",
+    "breakers list": "breakers.read",
+    "spend": "spend.read",
 }
 
 

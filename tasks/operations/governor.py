@@ -1,14 +1,20 @@
 """The governor: places in X's windows and money are reserved before a request leaves, over all processes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from config import loading, yaml_file
 from tasks.connections import Connections
 from tasks.domain.budget import KEPT_FOR_RECONCILIATION, KINDS, Prices
 from tasks.domain.limits import Limits, counted_span
+from tasks.domain.posts import Outcome
+from tasks.domain.roles import system
+from tasks.operations import activity
 from tasks.store import rate_windows, spend
 from tasks.store.attempts import Room
 
@@ -52,6 +58,24 @@ def room_for_posts(at: Connections) -> Room:
         app_words=app.words,
         money_share=1 - KEPT_FOR_RECONCILIATION,
     )
+
+
+async def heed(at: Connections, session: AsyncSession, outcomes: Sequence[tuple[UUID, Outcome]]) -> None:
+    """Lower what is given out by what X's answers say, given by bot, and note a limit that others use up with us."""
+    left = [(bot_id, one) for bot_id, outcome in outcomes for one in outcome.left]
+    if left:
+        await rate_windows.tell(session, left, room_for_posts(at))
+    for bot_id, outcome in outcomes:
+        if outcome.ended == "throttled":
+            await activity.remark(
+                session, system("governor"), "limits.foreign_use", str(bot_id), "activity", said=outcome.said
+            )
+
+
+async def forget(at: Connections) -> None:
+    """Drop counts that no window reaches any more."""
+    async with at.transaction() as session:
+        await rate_windows.forget(session, 2 * room_for_posts(at).app_span)
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,23 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from itertools import count
+from typing import Literal
 from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from blocks.x.errors import Duplicate, NoAnswer, NotSent, Throttled, Unauthorized, XError
+from blocks.x.errors import Duplicate, Exhausted, NoAnswer, NotSent, Refused, Suspended, Throttled, Unauthorized, XError
+from blocks.x.limits import Limits, Window
 from blocks.x.wire import CreateMedia, CreatePoll, CreatePost, CreateReply
 from tasks.connections import Connections
 from tasks.domain import clock
-from tasks.domain.posts import Ended, NextStep, Outcome, after_attempt, on_resend, traceparent
+from tasks.domain.posts import Cause, Ended, Left, NextStep, Outcome, after_attempt, on_resend, traceparent
 from tasks.domain.turns import Turns
-from tasks.operations import marks
+from tasks.operations import breakers, governor, marks
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import AccessTokens
 from tasks.operations.patience import PASSING, pauses, ticks
@@ -224,16 +227,20 @@ class Outbox:
                 _ended(error),
                 first_byte_at=self._by_our_clock(error.first_byte_at),
                 http_status=error.status,
-                problem=error.problem,
+                # X has no type of its own for a duplicate.
+                problem="duplicate" if isinstance(error, Duplicate) else error.problem,
                 detail=error.detail,
                 retry_at=error.retry_at,
                 duplicate=isinstance(error, Duplicate),
+                silences=_silences(error),
+                left=_left(error.limits),
             )
         return Outcome(
             "accepted",
             first_byte_at=self._by_our_clock(answer.first_byte_at),
             x_post_id=answer.data.id,
             http_status=answer.status,
+            left=_left(answer.limits),
         )
 
     def _by_our_clock(self, instant: datetime | None) -> datetime | None:
@@ -267,6 +274,9 @@ class Outbox:
                 async with self._at.transaction() as session:
                     written = await _reconsidered(session, batch)
                     await attempts.settle(session, [settled for settled, _ in written])
+                    said = [(one.post.bot_id, settled.outcome) for settled, one in written]
+                    await breakers.heed(session, said)
+                    await governor.heed(self._at, session, said)
                     if refused:
                         # A refresh may have ended the older token: then the newer one is read at the next claim.
                         await bots.lose_login(session, await credentials.newest(session, refused))
@@ -321,6 +331,28 @@ def _ended(error: XError) -> Ended:
         case Unauthorized():
             return "unauthorized"
     return "refused" if error.outcome_known else "unknown"
+
+
+def _left(limits: Limits | None) -> tuple[Left, ...]:
+    told: tuple[tuple[Literal["user", "app"], Window | None], ...] = (
+        (("user", limits.rate), ("app", limits.app_24hour)) if limits else ()
+    )
+    return tuple(
+        Left(per, window.remaining, window.reset_at)
+        for per, window in told
+        if window and window.remaining is not None and window.reset_at is not None
+    )
+
+
+def _silences(error: XError) -> Cause | None:
+    match error:
+        case Exhausted():
+            return "credits" if error.status == HTTPStatus.PAYMENT_REQUIRED else "usage_capped"
+        case Suspended():
+            return "suspended"
+        case Refused() if error.status == HTTPStatus.FORBIDDEN and not isinstance(error, Duplicate):
+            return "policy_refusals"
+    return None
 
 
 def _sent(settled: Settled, post: ClaimedPost) -> Sent:

@@ -1,8 +1,9 @@
 """Posts as people handle them: schedule, look, cancel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.connections import Connections
 from tasks.domain import threads
+from tasks.domain.budget import cost_usd
 from tasks.domain.media import MediaError, check_together
 from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Account, Case
@@ -18,7 +20,7 @@ from tasks.domain.policy.gate import Verdict
 from tasks.domain.posts import CANCELLABLE, Change, Draft
 from tasks.domain.roles import Actor
 from tasks.domain.schedule import planned
-from tasks.operations import activity
+from tasks.operations import activity, governor
 from tasks.store import attempts, base, bots, media, posts, verdicts
 from tasks.store.bots import BotRow
 from tasks.store.media import MediaAsset
@@ -60,12 +62,15 @@ class Receipt:
     """What became of one draft, in the place of the draft.
 
     `scheduled`: it stands now (with `dry_run`: it would). `unchanged`: the same one stood already. `conflict`: its
-    external id belongs to a post that says something else. `refused`: `reasons` name rule and evidence.
+    external id belongs to a post that says something else. `refused`: `reasons` name rule and evidence. `cost_usd` is
+    what X asks for a post that is scheduled, `dearer_times` how often that of one without a link where it has one.
     """
 
     result: Literal["scheduled", "unchanged", "conflict", "refused"]
     post_id: UUID | None = None
     reasons: tuple[str, ...] = ()
+    cost_usd: Decimal | None = None
+    dearer_times: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ async def schedule(
         for place, post_id in ids.items():
             # One that was not added stands by now: somebody stored its external id between our look and our insert.
             stored = None if dry_run else post_id
-            receipts[place] = Receipt("scheduled", stored) if post_id in added else Receipt("unchanged")
+            scheduled = _priced(at, Receipt("scheduled", stored), drafts[place].text)
+            receipts[place] = scheduled if post_id in added else Receipt("unchanged")
     return [receipt for receipt in receipts if receipt is not None]
 
 
@@ -352,3 +358,9 @@ def _compare(draft: Draft, post: PostRow) -> Receipt:
         return Receipt("unchanged", post.id)
     what = "text" if post.text != draft.text else f"due instant ({post.due_at.isoformat(timespec='seconds')})"
     return Receipt("conflict", post.id, (f"external id {draft.external_id} stands already with another {what}",))
+
+
+def _priced(at: Connections, receipt: Receipt, said: str) -> Receipt:
+    prices = governor.tables(at).prices
+    cost, plain = cost_usd(said, prices), prices.usd["post"]
+    return replace(receipt, cost_usd=cost, dearer_times=int(cost / plain) if cost > plain else None)

@@ -13,7 +13,7 @@ async def bury_dead(at: Connections) -> Sequence[UUID]:
     """Note each sender whose death the kernel proves here, and look at once for what it left in doubt."""
     async with at.transaction() as session:
         others = await senders.not_found_dead(session, this_process().host)
-    dead = [row.id for row in others if proven_dead(_identity(row))]
+    dead = [row.id for row in others if proven_dead(identity(row))]
     if dead:
         async with at.transaction() as session:
             await senders.bury(session, dead)
@@ -21,5 +21,6 @@ async def bury_dead(at: Connections) -> Sequence[UUID]:
     return dead
 
 
-def _identity(row: SenderRow) -> ProcessIdentity:
+def identity(row: SenderRow) -> ProcessIdentity:
+    """The process that a sender is."""
     return ProcessIdentity(row.host, row.boot_id, row.pid_namespace, row.pid, row.start_ticks)

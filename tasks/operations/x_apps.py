@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -13,6 +14,10 @@ from tasks.domain.roles import Actor
 from tasks.operations import activity
 from tasks.store import base, credentials, x_apps
 from tasks.store.x_apps import AppRow
+
+
+class NoSuchAppError(LookupError):
+    """There is no app of this name."""
 
 
 class UseCaseTakenError(RuntimeError):
@@ -60,6 +65,15 @@ async def put(
             x_app_id=app_id,
         )
     return app_id
+
+
+async def set_budget(at: Connections, actor: Actor, name: str, usd: Decimal | None) -> None:
+    """What an app may cost in a month, None without end; raises NoSuchAppError."""
+    async with at.transaction() as session:
+        if not await x_apps.set_budget(session, name, usd):
+            raise NoSuchAppError(name)
+        after = {"monthly_budget_usd": None if usd is None else str(usd)}
+        await activity.note(session, actor, "apps.budget", name, after=after)
 
 
 async def list_all(at: Connections) -> Sequence[AppRow]:

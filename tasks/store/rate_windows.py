@@ -1,6 +1,7 @@
 """Requests to X by window: how many were reserved, and what X itself said is left."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -8,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import Column, Integer, Table, Text, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks.domain.posts import Left
+from tasks.store.attempts import Room
 from tasks.store.base import Id, Instant, app_now, metadata
 
 rate_windows = Table(
@@ -80,11 +83,53 @@ async def reserve(
     return Reserved(*(await session.execute(_RESERVE, given)).one())
 
 
-@dataclass(frozen=True)
-class Told:
-    """What X's headers said of a bot or an app: so many are left until `resets_at`."""
+# Only what is less than our own count leaves is kept: X counts what others send on the same app, too.
+_TELL = text(
+    """
+    INSERT INTO rate_limits_told (subject_id, endpoint, remaining, resets_at)
+    SELECT DISTINCT ON (subject_id) subject_id, 'POST /2/tweets', remaining, resets_at
+    FROM (
+        SELECT CASE item.per WHEN 'user' THEN bot.id ELSE bot.x_app_id END AS subject_id, item.remaining,
+            item.resets_at, CASE item.per
+                WHEN 'user' THEN :bot_most - (
+                    SELECT count(*) FROM publish_attempts AS attempt WHERE attempt.bot_id = bot.id
+                        AND marked_at > (SELECT app_now() - :bot_span) AND takes_a_place(ended))
+                ELSE :app_most - window_used(bot.x_app_id, 'POST /2/tweets', (SELECT app_now() - :app_span))
+            END AS left_by_our_count
+        FROM unnest(CAST(:bot_ids AS uuid[]), CAST(:pers AS text[]), CAST(:remaining AS integer[]),
+            CAST(:resets AS timestamptz[])) AS item (bot_id, per, remaining, resets_at)
+        JOIN bots AS bot ON bot.id = item.bot_id
+    ) AS told
+    WHERE subject_id IS NOT NULL AND remaining < left_by_our_count AND resets_at > (SELECT app_now())
+    ORDER BY subject_id, remaining
+    ON CONFLICT (subject_id, endpoint) DO UPDATE
+    SET remaining = excluded.remaining, resets_at = excluded.resets_at, told_at = excluded.told_at
+    WHERE excluded.resets_at > rate_limits_told.resets_at OR excluded.remaining < rate_limits_told.remaining
+    RETURNING subject_id
+    """
+)
 
-    subject_id: UUID
-    endpoint: str
-    remaining: int
-    resets_at: datetime
+
+async def tell(session: AsyncSession, left: Sequence[tuple[UUID, Left]], room: Room) -> Sequence[UUID]:
+    """Keep what X says is left, given by bot; answers the bots and apps of which that is less than we thought."""
+    given = {
+        "bot_ids": [bot_id for bot_id, _ in left],
+        "pers": [one.per for _, one in left],
+        "remaining": [one.remaining for _, one in left],
+        "resets": [one.resets_at for _, one in left],
+        **asdict(room),
+    }
+    return [row.subject_id for row in await session.execute(_TELL, given)]
+
+
+_FORGET = text(
+    """
+    WITH old AS (DELETE FROM rate_windows WHERE bucket_at < (SELECT app_now()) - CAST(:kept AS interval))
+    DELETE FROM rate_limits_told WHERE resets_at < (SELECT app_now())
+    """
+)
+
+
+async def forget(session: AsyncSession, kept: timedelta) -> None:
+    """Drop buckets that no window reaches any more, and what X said of windows that have ended."""
+    await session.execute(_FORGET, {"kept": kept})

@@ -1,13 +1,15 @@
 """Money: what requests to X cost, by day, app, bot and kind."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, Date, ForeignKey, Numeric, Table, Text, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks.store.base import Id, metadata, new_id
+from tasks.store.base import Id, metadata, new_id, values
 
 spend_ledger = Table(
     "spend_ledger",
@@ -45,3 +47,47 @@ async def book(
     """Add to what was spent on a day and in its month; negative numbers give back what was reserved and not used."""
     given = {"instant": instant, "app_id": app_id, "bot_id": bot_id, "kind": kind, "resources": resources, "usd": usd}
     await session.execute(_BOOK, given)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one kind of request cost a bot in a month, and what is scheduled for the rest of it; None where an app acts
+    for itself."""
+
+    app: str | None
+    bot: str | None
+    labels: Sequence[str]
+    kind: str
+    resources: int
+    usd: Decimal
+    scheduled: int
+
+
+# Booked and scheduled are of different rows: a post is booked from its mark on, and scheduled before it.
+_MONTH = text(
+    """
+    SELECT app.name AS app, bot.handle AS bot, coalesce(bot.labels, '{}') AS labels, item.kind,
+        sum(item.resources)::bigint AS resources, sum(item.usd) AS usd, sum(item.scheduled)::bigint AS scheduled
+    FROM (
+        SELECT x_app_id, bot_id, kind, resources, usd, 0 AS scheduled FROM spend_ledger
+        WHERE spent_on >= :month AND spent_on < :month + interval '1 month'
+        UNION ALL
+        SELECT bot.x_app_id, bot.id, post.price_kind, 0, 0, count(*) FROM posts AS post
+        JOIN bots AS bot ON bot.id = post.bot_id
+        WHERE post.status IN ('awaiting_approval', 'scheduled', 'claimed')
+            AND utc_month(greatest(post.next_at, post.planned_at)) = :month
+        GROUP BY 1, 2, 3
+    ) AS item
+    LEFT JOIN x_apps AS app ON app.id = item.x_app_id
+    LEFT JOIN bots AS bot ON bot.id = item.bot_id
+    WHERE CAST(:labels AS text[]) IS NULL OR bot.labels && CAST(:labels AS text[])
+    GROUP BY app.name, bot.handle, bot.labels, item.kind
+    ORDER BY app.name NULLS FIRST, bot.handle NULLS FIRST, item.kind
+    """
+)
+
+
+async def month(session: AsyncSession, first: date, labels: Sequence[str] | None) -> Sequence[Spent]:
+    """What a month cost and will cost by app, bot and kind; only bots with one of the labels where any are given."""
+    given = {"month": first, "labels": None if labels is None else list(labels)}
+    return [Spent(**values(row)) for row in await session.execute(_MONTH, given)]

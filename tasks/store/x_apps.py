@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Column, Numeric, Table, Text, select
+from sqlalchemy import Column, Numeric, Table, Text, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,10 +35,17 @@ class AppRow:
     stage: str
     client_id: str
     redirect_uri: str
+    monthly_budget_usd: Decimal | None
 
 
 _SELECTED = select(
-    x_apps.c.id, x_apps.c.name, x_apps.c.use_case, x_apps.c.stage, x_apps.c.client_id, x_apps.c.redirect_uri
+    x_apps.c.id,
+    x_apps.c.name,
+    x_apps.c.use_case,
+    x_apps.c.stage,
+    x_apps.c.client_id,
+    x_apps.c.redirect_uri,
+    x_apps.c.monthly_budget_usd,
 )
 
 
@@ -70,3 +78,23 @@ async def get(session: AsyncSession, app_id: UUID) -> AppRow | None:
 async def list_all(session: AsyncSession) -> Sequence[AppRow]:
     """Every app, by name."""
     return [AppRow(**values(row)) for row in await session.execute(_SELECTED.order_by(x_apps.c.name))]
+
+
+_SET_BUDGET = text(
+    """
+    WITH app AS (UPDATE x_apps SET monthly_budget_usd = :usd WHERE name = :name RETURNING id), released AS (
+        UPDATE posts SET next_at = app_now(), updated_at = app_now() FROM bots AS bot
+        WHERE bot.id = posts.bot_id AND bot.x_app_id = (SELECT id FROM app) AND posts.status = 'scheduled'
+            AND posts.planned_at <= (SELECT app_now()) AND posts.next_at >= next_month((SELECT app_now()))
+    )
+    SELECT id FROM app
+    """
+)
+
+
+async def set_budget(session: AsyncSession, name: str, usd: Decimal | None) -> bool:
+    """What an app may cost in a month, None without end; posts that waited for the next month are due at once.
+
+    False where there is no app of this name.
+    """
+    return (await session.execute(_SET_BUDGET, {"name": name, "usd": usd})).first() is not None

@@ -1,5 +1,6 @@
 """Apps on X's developer platform; their secrets go straight to the vault and never come back."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -39,6 +40,15 @@ class AppView(BaseModel):
     stage: str
     client_id: str
     redirect_uri: str
+    monthly_budget_usd: Decimal | None
+
+
+class Budget(BaseModel):
+    """What an app may cost in a calendar month; absent: without end."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    monthly_usd: Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=4)] | None
 
 
 class Stored(BaseModel):
@@ -71,3 +81,9 @@ async def put(app: NewApp, caller: Annotated[Actor, needs("apps.write")], at: Op
         redirect_uri=redirect_uri,
     )
     return Stored(id=app_id, redirect_uri=redirect_uri)
+
+
+@router.post("/{name}/budget", status_code=204)
+async def set_budget(name: str, budget: Budget, caller: Annotated[Actor, needs("apps.write")], at: Opened) -> None:
+    """Set what an app may cost in a month; posts that wait for money are looked at again at once."""
+    await x_apps.set_budget(at, caller, name, budget.monthly_usd)

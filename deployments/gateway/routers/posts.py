@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -128,13 +129,18 @@ class PostPage(BaseModel):
 
 
 class ReceiptView(BaseModel):
-    """What became of the draft in this place; `reasons` name rule and evidence."""
+    """What became of the draft in this place; `reasons` name rule and evidence.
+
+    `dearer_times`: a link makes the post so many times dearer.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     result: Literal["scheduled", "unchanged", "conflict", "refused"]
     post_id: UUID | None
     reasons: list[str]
+    cost_usd: Decimal | None
+    dearer_times: int | None
 
 
 class EditedView(BaseModel):
