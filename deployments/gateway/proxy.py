@@ -163,6 +163,8 @@ class Proxy:
         address = paths.clean(request.scope["raw_path"], request.scope["query_string"])
         if address.path == UI_SETTINGS and request.method == "GET":
             return JSONResponse(_ui_settings())
+        if address.path == PAGES.rstrip("/") and request.method == "GET":
+            return RedirectResponse(PAGES, 307)
         routes = prefect_routes.find(request.method, address.path)
         if not routes:
             if _is_page(request) and address.path.split("/")[1] in OLD_PAGES:

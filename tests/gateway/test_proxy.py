@@ -259,6 +259,8 @@ async def test_the_pages_find_the_api_here_and_ask_for_no_password_of_prefects(f
 
 async def test_a_person_without_a_sign_in_is_led_to_it(front: Front, prefect: Recorder) -> None:
     assert (await front.anybody.get("/")).headers["location"] == "/v2/"
+    # As `up` prints it.
+    assert (await front.anybody.get(httpx.URL(front.places.prefect_pages).path)).headers["location"] == "/v2/"
     page = await front.anybody.get("/v2/runs/flow-run/x", headers={"Accept": "text/html"})
     assert (page.status_code, page.headers["location"]) == (303, "/login?next=/v2/runs/flow-run/x")
     older = await front.anybody.get("/runs/flow-run/x", headers={"Accept": "text/html"})
