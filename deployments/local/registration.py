@@ -71,8 +71,13 @@ def wanted_deployments(file: Path = PREFECT_FILE) -> list[dict[str, Any]]:
 
 def _any_missing(places: Places, api: httpx.Client) -> bool:
     pools = {"name": {"any_": [places.settings.prefect.work_pool]}}
-    known = {found["name"] for found in prefect_api.filtered(api, "/deployments", work_pools=pools)}
-    return not {wanted["name"] for wanted in wanted_deployments()} <= known
+    known = {key(found) for found in prefect_api.filtered(api, "/deployments", work_pools=pools)}
+    return not {key(wanted) for wanted in wanted_deployments()} <= known
+
+
+def key(deployment: dict[str, Any]) -> tuple[str, str]:
+    """What tells a deployment from the others: its flow and its name; two flows may have one of the same name."""
+    return str(deployment["entrypoint"]).rpartition(".")[2], str(deployment["name"])
 
 
 def start_first_run(places: Places) -> None:

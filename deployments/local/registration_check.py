@@ -26,14 +26,12 @@ def _finding(name: str, drifted: list[str]) -> tuple[str, str, str]:
 
 def _deployments(places: Places, api: httpx.Client) -> list[str]:
     pool = {"name": {"any_": [places.settings.prefect.work_pool]}}
-    known = {
-        (found["name"], _flow_of(found)): found for found in prefect_api.filtered(api, "/deployments", work_pools=pool)
-    }
+    known = {registration.key(found): found for found in prefect_api.filtered(api, "/deployments", work_pools=pool)}
     drifted = []
     for wanted in registration.wanted_deployments():
-        found = known.get((wanted["name"], _flow_of(wanted)))
+        found = known.get(registration.key(wanted))
         if found is None:
-            drifted.append(f"{wanted['name']} of {_flow_of(wanted)} is missing")
+            drifted.append(f"{wanted['name']} of {registration.key(wanted)[0]} is missing")
             continue
         schedules = [_timing(each["schedule"]) for each in found["schedules"] if each["active"]]
         differs = [
@@ -50,11 +48,6 @@ def _deployments(places: Places, api: httpx.Client) -> list[str]:
         ]
         drifted += [f"{wanted['name']} differs in its {what}" for what in differs]
     return drifted
-
-
-def _flow_of(deployment: dict[str, Any]) -> str:
-    """Two flows may have a deployment of the same name."""
-    return str(deployment["entrypoint"]).rpartition(".")[2]
 
 
 def _timing(schedule: dict[str, Any]) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import pytest
 from config import loading
 from config.places import Places
 from config.settings import Postgres, Settings, Stack
-from deployments.local import doctor, prefect_api, stack, work_pool
+from deployments.local import automations, doctor, prefect_api, stack, work_pool
 from deployments.local.doctor import Finding
 from deployments.local.processes import Process
 from tests.stack.conftest import RunningStack, eventually
@@ -111,7 +111,8 @@ def test_what_was_changed_on_prefects_server_is_found_and_register_mends_it(runn
         slug = "vivesphere-postgres-server"
         document = api.get(f"/block_types/slug/{slug}/block_documents/name/vivesphere").json()
         api.patch(f"/block_documents/{document['id']}", json={"data": {"port": 1}}).raise_for_status()
-        (automation,) = api.post("/automations/filter", json={}).json()
+        automation = automations.found(api, automations.ZOMBIES)
+        assert automation is not None
         api.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()
     found = ill(doctor.examine(running.places))
     assert found["deployments"].said == "every-minute differs in its job variables"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deployments.local import processes, reaper, registration
+from deployments.local.automations import CRASHED, ZOMBIES
 from tests.stack.conftest import FLOWS, RunningStack, eventually
 
 OFTEN, BY_HAND = "show-place/often", "last/by-hand"
@@ -31,9 +32,10 @@ def test_registering_again_doubles_nothing(running: RunningStack) -> None:
     running.deploy_small_flows()
     registration.register(running.places, FLOWS)
     with running.api() as api:
-        deployments = [found["name"] for found in api.post("/deployments/filter", json={}).json()]
+        deployments = [(found["flow_id"], found["name"]) for found in api.post("/deployments/filter", json={}).json()]
         automations = [found["name"] for found in api.post("/automations/filter", json={}).json()]
-    assert sorted(deployments) == sorted(set(deployments)) and len(automations) == 1
+    assert sorted(deployments) == sorted(set(deployments))
+    assert sorted(automations) == sorted((ZOMBIES, CRASHED))
 
 
 def test_a_killed_run_is_crashed_at_once(running: RunningStack) -> None:
