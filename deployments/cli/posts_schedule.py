@@ -157,9 +157,9 @@ def from_file(path: Path, now: datetime, dry_run: bool, as_json: bool) -> None:
     if as_json:
         output.as_json(told)
     else:
+        _say_cost(told)
         counts = ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(results)) or "no rows"
         output.say(f"{path}: {counts}{' (dry run)' if dry_run else ''}")
-        _say_cost(told)
     _end(results)
 
 
