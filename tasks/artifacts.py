@@ -48,7 +48,7 @@ async def progress(window: Window) -> AsyncIterator[None]:
 
 async def show_summary(results: Sequence[Published]) -> None:
     """How many posts ended where and why, and how late they were."""
-    done = [Done(sent.status, sent.reason, sent.lateness_seconds) for one in results for sent in one.sent]
+    done = [Done(sent.status, sent.reason, sent.lateness_seconds, sent.usd) for one in results for sent in one.sent]
     if done:
         await _tried(acreate_markdown_artifact(posting_run.summary(done), key="published-posts"))
 

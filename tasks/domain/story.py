@@ -112,7 +112,8 @@ def _attempted(told: Told) -> Iterator[Line]:
         yield Line(
             attempt["marked_at"],
             f"{name} marked by {run} on {attempt['host']} (process {attempt['pid']}), revision {attempt['revision']}, "
-            f"claim {attempt['lease_epoch']}{again}: may start until {_utc(attempt['start_by'])}",
+            f"claim {attempt['lease_epoch']}{again}: may start until {_utc(attempt['start_by'])}; "
+            f"${attempt['price_usd']:.3f} set aside",
         )
         if attempt["first_byte_at"]:
             late = attempt["first_byte_at"] - told.post["planned_at"]

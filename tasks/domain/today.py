@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 
 What = Literal[
@@ -16,6 +17,7 @@ What = Literal[
     "suspended",
     "stopped",
     "breaker open",
+    "budget",
     "token old",
     "key ends",
     "not sealed",
@@ -29,6 +31,8 @@ UNKNOWN_FOR_A_PERSON = timedelta(minutes=15)
 # The refresher renews a token before this much of its life is left.
 TOKEN_LEFT = timedelta(minutes=3)
 KEY_LEFT = timedelta(days=7)
+# Of a month's money; beyond it the month is tight.
+BUDGET_SHARE = Decimal("0.8")
 UNSEALED_FOR_A_PERSON = timedelta(minutes=1)
 
 
@@ -52,6 +56,16 @@ class Silence:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """An app's money of this month: what is booked, what it will be with everything scheduled, and what there is."""
+
+    app: str
+    booked_usd: Decimal
+    forecast_usd: Decimal
+    budget_usd: Decimal
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is counted; `tokens` are access tokens near their end of bots that may speak."""
 
@@ -64,6 +78,7 @@ class Facts:
     bots: Mapping[str, Some] | None = None
     stops: Sequence[Silence] = ()
     breakers: Sequence[Silence] = ()
+    budgets: Sequence[Budget] = ()
     tokens: Some = Some()
     keys: Some = Some()
     unsealed: Some = Some()
@@ -101,6 +116,11 @@ def _items(facts: Facts) -> Iterator[Item]:
         yield Item("stopped", 1, _silenced(stop), "vivesphere resume, once the reason is gone")
     for breaker in facts.breakers:
         yield Item("breaker open", 1, _silenced(breaker), "see the account or the app on X's pages", person=True)
+    for one in facts.budgets:
+        if one.forecast_usd > one.budget_usd * BUDGET_SHARE:
+            booked = f"{one.app}: ${one.booked_usd:.2f} of ${one.budget_usd:.2f} booked"
+            said = f"{booked}, ${one.forecast_usd:.2f} with what is scheduled"
+            yield Item("budget", 1, said, "vivesphere spend --by app", one.forecast_usd > one.budget_usd)
     if facts.keys.count:
         yield Item("key ends", facts.keys.count, _named(facts.keys), "make new keys before these end")
     if _older(facts.unsealed, facts.now, UNSEALED_FOR_A_PERSON):

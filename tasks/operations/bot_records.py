@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from blocks.vault.errors import Conflict, Missing, Refused
+from blocks.vault.errors import Conflict, Denied, Missing, Refused
 from blocks.vault.transit import Plain, Sealed
 from tasks.connections import Connections
 from tasks.domain.envelope import KEY_BYTES, NONCE_BYTES, CannotOpenError, Halves, Place, open_, seal
@@ -136,14 +137,14 @@ async def forget(at: Connections, handle: str, reason: str, actor: Actor) -> For
     NoSuchBotError; of a bot that was forgotten already, says so again.
     """
     async with at.transaction() as session:
-        bot = (await bots.by_handles(session, [handle], actor.within("bots.forget"))).get(handle.lower())
+        bot = await _named(session, handle, actor, "bots.forget")
         if bot is None:
             raise NoSuchBotError(handle)
         if (already := await bot_records.forgetting(session, bot.id)) is not None:
             return already
     await asyncio.to_thread(at.kv.delete, bot_key_path(bot.id))
     async with at.transaction() as session:
-        await bots.by_handles(session, [handle], lock=True)
+        await bots.by_handles(session, [bot.handle], lock=True)
         if (already := await bot_records.forgetting(session, bot.id)) is not None:
             return already
         sealed = await bot_records.ciphertexts(session, bot.id)
@@ -169,13 +170,24 @@ async def forget(at: Connections, handle: str, reason: str, actor: Actor) -> For
 async def _readable(
     session: AsyncSession, handle: str, actor: Actor, permission: Permission, lock: bool = False
 ) -> BotRow:
-    bot = (await bots.by_handles(session, [handle], actor.within(permission), lock)).get(handle.lower())
+    bot = await _named(session, handle, actor, permission, lock)
     if bot is None:
         raise NoSuchBotError(handle)
     if (gone := await bot_records.forgetting(session, bot.id)) is not None:
         when = f"{gone.forgotten_at:%Y-%m-%d %H:%M} UTC"
         raise ForgottenError(f"the data of @{bot.handle} was made unreadable by {gone.forgotten_by}, {when}")
     return bot
+
+
+async def _named(
+    session: AsyncSession, name: str, actor: Actor, permission: Permission, lock: bool = False
+) -> BotRow | None:
+    """The bot of a handle or an id, within the labels of the actor."""
+    handle = name
+    with suppress(ValueError):
+        by_id = await bots.get(session, UUID(name))
+        handle = by_id.handle if by_id else name
+    return (await bots.by_handles(session, [handle], actor.within(permission), lock)).get(handle.lower())
 
 
 def _bot_key(at: Connections, bot_id: UUID) -> bytes:
@@ -187,7 +199,8 @@ def _bot_key(at: Connections, bot_id: UUID) -> bytes:
         fresh = os.urandom(KEY_BYTES)
     try:
         at.kv.write_once(path, {"key": fresh.hex()}, 0, fresh[:8].hex())
-    except Conflict:
+    except (Conflict, Denied):
+        # The role may make a half and never replace one, so who comes second is refused in either way.
         return bytes.fromhex(at.kv.read(path).data["key"])
     return fresh
 

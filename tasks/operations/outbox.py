@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from http import HTTPStatus
 from itertools import count
 from typing import Literal
@@ -22,6 +23,7 @@ from blocks.x.limits import Limits, Window
 from blocks.x.wire import CreateMedia, CreatePoll, CreatePost, CreateReply
 from tasks.connections import Connections
 from tasks.domain import clock
+from tasks.domain.budget import cost_usd
 from tasks.domain.posts import Cause, Ended, Left, NextStep, Outcome, after_attempt, on_resend, traceparent
 from tasks.domain.turns import Turns
 from tasks.operations import breakers, governor, marks
@@ -40,6 +42,8 @@ AHEAD_SHARE = 0.5
 SETTLE_SECONDS = 0.02
 # Nothing is marked ahead while X is so slow that what waits for a lane could miss its start.
 QUICK_SHARE = 0.1
+# What X bills for, or may: what became of an unknown one X alone knows.
+BILLED = ("accepted", "refused", "unknown")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Sent:
     reason: str | None = None
     x_post_id: str | None = None
     first_byte_at: datetime | None = None
+    usd: Decimal = Decimal(0)
 
     @property
     def lateness_seconds(self) -> float | None:
@@ -260,7 +265,20 @@ class Outbox:
             del self._answered[: len(batch)]
             for settled, waiting in written:
                 if not waiting.result.done():
-                    waiting.result.set_result(_sent(settled, waiting.post))
+                    waiting.result.set_result(self._sent(settled, waiting.post))
+
+    def _sent(self, settled: Settled, post: ClaimedPost) -> Sent:
+        outcome, step = settled.outcome, settled.next_step
+        return Sent(
+            post.id,
+            post.handle,
+            post.planned_at,
+            step.status,
+            step.reason,
+            outcome.x_post_id,
+            outcome.first_byte_at,
+            cost_usd(post.text, governor.tables(self._at).prices) if outcome.ended in BILLED else Decimal(0),
+        )
 
     async def _settle(self, batch: Sequence[tuple[Settled, _Waiting]]) -> Sequence[tuple[Settled, _Waiting]]:
         """Write a batch down, until it stands; answers it as it was written."""
@@ -353,10 +371,3 @@ def _silences(error: XError) -> Cause | None:
         case Refused() if error.status == HTTPStatus.FORBIDDEN and not isinstance(error, Duplicate):
             return "policy_refusals"
     return None
-
-
-def _sent(settled: Settled, post: ClaimedPost) -> Sent:
-    outcome, step = settled.outcome, settled.next_step
-    return Sent(
-        post.id, post.handle, post.planned_at, step.status, step.reason, outcome.x_post_id, outcome.first_byte_at
-    )

@@ -19,8 +19,10 @@ from tasks.domain import reconciliation as rules
 from tasks.domain.posts import DUPLICATE, NextStep, Outcome
 from tasks.domain.reconciliation import Decision, Doubt, Look, Seen, Terms, Verdict
 from tasks.domain.sightings import Sighting, Wanted, id_before, look_for, made_at
+from tasks.operations import governor
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import AccessTokens, Unusable, access_tokens
+from tasks.operations.governor import NotNow
 from tasks.operations.patience import PASSING, ticks
 from tasks.operations.senders import bury_dead
 from tasks.store import attempts, base, looks, posts
@@ -34,6 +36,9 @@ log = logging.getLogger("vivesphere.debug")
 LEASE = timedelta(seconds=60)
 # X gives no more than an account's last 3,200 posts, in pages of 100.
 PAGES_MOST = 32
+# A page of a timeline brings so many posts at most, each of which X bills.
+PAGE_POSTS = 100
+TIMELINE, DELETE = "GET /2/users/{id}/tweets", "DELETE /2/tweets/{id}"
 # How often a run asks whether a look is due.
 POLL_SECONDS = 1.0
 
@@ -106,7 +111,10 @@ async def delete_unwanted(at: Connections) -> list[Reviewed]:
 
 async def _delete(at: Connections, post: UnwantedPost, token: AccessToken | Unusable) -> Reviewed:
     problem = token.reason if isinstance(token, Unusable) else None
-    if isinstance(token, AccessToken):
+    if problem is None:
+        granted = await governor.reserve(at, post.x_app_id, post.bot_id, DELETE)
+        problem = granted.reason if isinstance(granted, NotNow) else None
+    if problem is None and isinstance(token, AccessToken):
         try:
             await at.x.delete_post(token.value, post.x_post_id)
         except XError as error:
@@ -131,6 +139,11 @@ async def _read(at: Connections, doubts: Sequence[InDoubt], token: AccessToken |
     found: list[Sighting] = []
     page: str | None = None
     for _ in range(PAGES_MOST):
+        granted = await governor.reserve(
+            at, account.x_app_id, account.bot_id, TIMELINE, resources=PAGE_POSTS, reconciling=True
+        )
+        if isinstance(granted, NotNow):
+            return granted.reason
         try:
             answer = await at.x.user_timeline(
                 token.value, account.x_user_id, since_id=id_before(since), pagination_token=page
@@ -139,6 +152,7 @@ async def _read(at: Connections, doubts: Sequence[InDoubt], token: AccessToken |
             if isinstance(error, Unauthorized):
                 at.kept(AccessTokens, AccessTokens).forget(account.bot_id)
             return str(error)
+        await governor.used(at, granted, len(answer.data))
         found += [_sighting(post) for post in answer.data]
         page = answer.meta.next_token if answer.meta else None
         if page is None:

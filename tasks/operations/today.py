@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from tasks.connections import Connections
 from tasks.domain import today as rules
-from tasks.domain.today import Facts, Item, Some
-from tasks.operations import audit
+from tasks.domain.today import Budget, Facts, Item, Some
+from tasks.operations import audit, spend
 from tasks.operations.delivery import BEATS_MISSED
 from tasks.store import base, provenance, today
 
@@ -32,6 +32,8 @@ async def look(at: Connections, since: datetime | None, labels: frozenset[str] |
     """Everything since an instant (absent: for a day), of bots that bear one of the labels (None: of all)."""
     alive = timedelta(seconds=BEATS_MISSED * at.places.settings.posting.beat_seconds)
     sealing = await audit.sealing(at) if labels is None else None
+    # An app's money is of no label.
+    lines = (await spend.month(at, None, "app", None)).lines if labels is None else ()
     async with at.transaction() as session:
         now = await base.now(session)
         since = since or now - DAY
@@ -46,6 +48,11 @@ async def look(at: Connections, since: datetime | None, labels: frozenset[str] |
             bots=await today.bots_in_trouble(session, labels),
             stops=await today.stops(session, labels),
             breakers=await today.breakers(session, labels),
+            budgets=[
+                Budget(line.name, line.booked_usd, line.forecast_usd, line.budget_usd)
+                for line in lines
+                if line.budget_usd is not None
+            ],
             tokens=await today.old_tokens(session, now + rules.TOKEN_LEFT, labels),
             # Keys and the audit are the whole house's, and shown to whom it is shown to.
             keys=await today.ending_keys(session, now + rules.KEY_LEFT) if labels is None else Some(),

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from statistics import quantiles
 
 # Whatever Markdown or HTML could take for more than text.
@@ -14,11 +15,12 @@ REASONS_MAX = 20
 
 @dataclass(frozen=True)
 class Done:
-    """One post of the run: where it ended, why, and how late its first byte left in seconds."""
+    """One post of the run: where it ended, why, how late its first byte left in seconds, and what X bills for it."""
 
     status: str
     reason: str | None
     lateness_seconds: float | None
+    usd: Decimal = Decimal(0)
 
 
 def summary(done: Sequence[Done]) -> str:
@@ -30,6 +32,7 @@ def summary(done: Sequence[Done]) -> str:
         *(f"| {status} | {number} |" for status, number in counted.most_common()),
     ]
     lines += ["", f"**Lateness** (first byte after the planned instant): {_lateness(done)}"]
+    lines += ["", f"**Cost** on X, what is unknown included: ${sum((one.usd for one in done), Decimal(0)):.3f}"]
     reasons = Counter((one.status, one.reason) for one in done if one.reason and one.status != "published")
     if reasons:
         lines += ["", "| not published | because | posts |", "|---|---|---:|"]

@@ -35,6 +35,7 @@ class InDoubt:
     attempt_id: UUID
     post_id: UUID
     bot_id: UUID
+    x_app_id: UUID | None
     handle: str
     x_user_id: str | None
     text: str
@@ -53,7 +54,8 @@ class InDoubt:
 
 # An attempt is over once its sender is proven dead, or has itself written down that the request ended unanswered.
 _ROWS = """
-    SELECT attempt.id AS attempt_id, post.id AS post_id, bot.id AS bot_id, bot.handle, bot.x_user_id, post.text,
+    SELECT attempt.id AS attempt_id, post.id AS post_id, bot.id AS bot_id, bot.x_app_id, bot.handle, bot.x_user_id,
+        post.text,
         coalesce(before.x_post_id, post.reply_to_x_post_id) AS replied_to, before.x_post_id IS NOT NULL AS follows_ours,
         post.thread_id IS NOT NULL AS in_thread, post.quote_x_post_id AS quoted, attempt.problem, post.attempts,
         attempt.token_expires_at,

@@ -623,6 +623,7 @@ class UnwantedPost:
 
     id: UUID
     bot_id: UUID
+    x_app_id: UUID | None
     handle: str
     x_post_id: str
     wanted_by: str
@@ -636,7 +637,7 @@ _TAKE_UNWANTED = text(
     )
     UPDATE posts SET next_at = app_now() + :lease FROM due, bots
     WHERE posts.id = due.id AND bots.id = posts.bot_id
-    RETURNING posts.id, posts.bot_id, bots.handle, posts.x_post_id, posts.cancel_wanted_by AS wanted_by
+    RETURNING posts.id, posts.bot_id, bots.x_app_id, bots.handle, posts.x_post_id, posts.cancel_wanted_by AS wanted_by
     """
 )
 

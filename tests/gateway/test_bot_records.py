@@ -135,6 +135,9 @@ async def test_a_caller_stores_takes_out_sealed_and_opens_with_a_reason(at: Conn
     assert (await front.call("POST", "/botdata/reveal", json={"bot_id": "bot_0"})).status_code == 422
     missing = await front.call("GET", "/botdata/retrieve", params={"bot_id": "bot_0", "name": "other"})
     assert (missing.status_code, missing.json()["type"]) == (404, "urn:vivesphere:problem:no-such-record")
+    by_id = str((await front.call("GET", "/bots/bot_0")).json()["id"])
+    found = await front.call("GET", "/botdata/retrieve", params={"bot_id": by_id, "name": "contact"})
+    assert found.status_code == 200
     both = {"bot_id": "bot_0", "data": 1, "data_base64": "AA=="}
     assert (await front.call("POST", "/botdata/store", json=both)).status_code == 422
     assert (await front.call("POST", "/bots/bot_0/forget", json={"reason": "asked to"})).json()["records"] == 2

@@ -117,3 +117,22 @@ async def test_a_hundred_thousand_posts_do_not_slow_it(front: Front, sessions: S
     print(f"today over 100,000 posts: {took * 1000:.0f} ms")
     assert counts(found)["went out"] == 100 * 23
     assert took < 5
+
+
+async def test_a_month_whose_money_will_not_do_needs_a_person(front: Front, sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        app = await session.execute(
+            text(
+                "INSERT INTO x_apps (name, use_case, stage, client_id, redirect_uri, monthly_budget_usd)"
+                " VALUES ('ours', 'weather', 'production', 'c', 'http://127.0.0.1/', 0.05) RETURNING id"
+            )
+        )
+        [bot] = await stored_bots(session, 1, x_app_id=app.scalar_one())
+        await stored_posts(session, bot, 3)
+    [item] = [item for item in (await today(front))["items"] if item["what"] == "budget"]
+    assert (item["person"], item["said"]) == (False, "ours: $0.00 of $0.05 booked, $0.04 with what is scheduled")
+    async with sessions.begin() as session:
+        await stored_posts(session, bot, 1)
+    found = await today(front)
+    assert found["person_needed"]
+    assert counts(found)["budget"] == 1

@@ -1,5 +1,7 @@
 """The summary of a posting run: counted, and harmless whatever a reason says."""
 
+from decimal import Decimal
+
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -33,3 +35,8 @@ def test_a_reason_stays_text_in_one_line(reason: str) -> None:
     assert html.startswith("<p>because")
     assert html.count("<") == 2
     assert "\n" not in escaped(reason)
+
+
+def test_the_cost_is_summed() -> None:
+    done = [Done("published", None, 0.01, Decimal("0.015")), Done("unknown", "no answer", 0.01, Decimal("0.2"))]
+    assert "**Cost** on X, what is unknown included: $0.215" in summary(done)

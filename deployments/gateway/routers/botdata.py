@@ -16,7 +16,7 @@ from tasks.operations import bot_records
 router = APIRouter(prefix="/botdata", tags=["botdata"])
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
-BotId = Annotated[str, Field(min_length=1, max_length=50, description="The bot's handle.")]
+BotId = Annotated[str, Field(min_length=1, max_length=50, description="The bot's id or handle.")]
 VALUE_BYTES_MAX = 1_048_576
 
 
@@ -90,7 +90,7 @@ async def store(wanted: NewRecord, caller: Annotated[Actor, needs("botdata.write
 async def retrieve(
     caller: Annotated[Actor, needs("botdata.read")],
     at: Opened,
-    bot_id: Annotated[str, Query(min_length=1, max_length=50, description="The bot's handle.")],
+    bot_id: Annotated[str, Query(min_length=1, max_length=50, description="The bot's id or handle.")],
     name: Annotated[str, Query(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")] = "default",
     version: Annotated[int | None, Query(ge=1)] = None,
 ) -> SealedView:
