@@ -91,7 +91,7 @@ def ask(running: RunningStack, key: str) -> httpx.Client:
 def everything(running: RunningStack, ids: Mapping[str, str]) -> dict[str, Any]:
     """What the tricks are after, as Prefect itself tells it."""
     kinds = ("deployments", "work_pools", "work_queues", "block_documents", "variables", "automations", "block_types")
-    moving = {"updated", "last_polled", "status", "ready", "current_concurrency"}
+    moving = {"updated", "last_polled", "status", "ready", "current_concurrency", "active_slots"}
     with running.api() as api:
         found: dict[str, Any] = {
             kind: sorted(
