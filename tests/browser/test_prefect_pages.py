@@ -20,7 +20,7 @@ FLOW, _, DEPLOYMENT = POSTING.partition("/")
 
 async def open_deployment(page: Page) -> None:
     await page.get_by_role("link", name="Deployments").click()
-    await page.get_by_role("link", name=DEPLOYMENT).click()
+    await page.get_by_role("row").filter(has_text=FLOW).get_by_role("link", name=DEPLOYMENT).click()
     await expect(page.get_by_role("tab", name="Upcoming")).to_be_visible()
 
 
@@ -71,10 +71,10 @@ async def test_the_artifacts_of_a_run_show_how_far_it_came_and_sum_it_up(stack: 
         stack.until_ended(posts)
         eventually(lambda: len(stack.artifacts(run_id)) == 2, 60)
         [summary] = [artifact for artifact in stack.artifacts(run_id) if artifact["type"] == "markdown"]
-        await page.goto(f"{address(stack)}/v2/runs/flow-run/{run_id}")
+        await page.goto(f"{address(stack)}/runs/flow-run/{run_id}")
         await page.get_by_role("tab", name="Artifacts").click()
         await expect(page.get_by_text("6 of 6 posts that this run took have ended").first).to_be_visible()
-        await page.goto(f"{address(stack)}/v2/artifacts/artifact/{summary['id']}")
+        await page.goto(f"{address(stack)}/artifacts/artifact/{summary['id']}")
         await expect(page.get_by_role("cell", name="published", exact=True)).to_be_visible()
         await expect(page.get_by_text("Lateness").first).to_be_visible()
 
