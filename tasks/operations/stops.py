@@ -102,14 +102,14 @@ async def standing(at: Connections, actor: Actor) -> list[StopRow]:
     async with at.transaction() as session:
         found = await stops.standing(session)
     within = actor.within("stops.read")
-    return [row for row in found if within is None or row.scope in ("fleet", "bot") or row.name in within]
+    return [row for row in found if within is None or row.labels is None or row.labels & within]
 
 
-async def look_at_resumption(at: Connections, stop_ids: Sequence[UUID]) -> Resumption:
-    """What lifting these stops would do; raises NoSuchStopError."""
+async def look_at_resumption(at: Connections, stop_ids: Sequence[UUID], actor: Actor) -> Resumption:
+    """What lifting these stops would do with posts that the actor may see; raises NoSuchStopError."""
     posting = at.places.settings.posting
+    in_force = {row.id: row for row in await standing(at, actor)}
     async with at.transaction() as session:
-        in_force = {row.id: row for row in await stops.standing(session)}
         if missing := [stop_id for stop_id in stop_ids if stop_id not in in_force]:
             raise NoSuchStopError(str(missing[0]))
         overdue = await stops.overdue(
@@ -117,13 +117,14 @@ async def look_at_resumption(at: Connections, stop_ids: Sequence[UUID]) -> Resum
             stop_ids,
             timedelta(seconds=posting.late_seconds),
             timedelta(seconds=posting.misfire_grace_seconds),
+            actor.within("stops.read"),
         )
     return Resumption([in_force[stop_id] for stop_id in stop_ids], overdue)
 
 
 async def resume(at: Connections, stop_ids: Sequence[UUID], actor: Actor) -> Resumption:
     """Lift stops; raises NoSuchStopError, or PermissionError where the actor's roles do not reach that far."""
-    found = await look_at_resumption(at, stop_ids)
+    found = await look_at_resumption(at, stop_ids, actor)
     for row in found.stops:
         _, labels = await _columns(at, Target(row.scope, row.name))  # type: ignore[arg-type]  # the table's own words
         _allowed(actor, labels)

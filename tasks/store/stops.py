@@ -1,12 +1,12 @@
 """Stops: a person's word that nothing goes out, for the fleet, an app, a label or a bot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, Table, Text, func, insert, or_, select, text, update
+from sqlalchemy import ARRAY, Column, ForeignKey, Table, Text, cast, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
@@ -43,6 +43,14 @@ class StopRow:
     ends_at: datetime | None
     lifted_at: datetime | None
     lifted_by: str | None
+    bot_labels: Sequence[str]
+
+    @property
+    def labels(self) -> frozenset[str] | None:
+        """The labels that it concerns; None where it concerns everybody of the fleet or of an app."""
+        if self.scope == "label":
+            return frozenset({self.name or ""})
+        return frozenset(self.bot_labels) if self.scope == "bot" else None
 
 
 _NAME = func.coalesce(x_apps.c.name, stops.c.label, bots.c.handle).label("name")
@@ -57,6 +65,7 @@ _SELECTED = (
         stops.c.ends_at,
         stops.c.lifted_at,
         stops.c.lifted_by,
+        func.coalesce(bots.c.labels, cast([], ARRAY(Text))).label("bot_labels"),
     )
     .join_from(stops, bots, stops.c.bot_id == bots.c.id, isouter=True)
     .join(x_apps, stops.c.x_app_id == x_apps.c.id, isouter=True)
@@ -151,6 +160,7 @@ _OVERDUE = text(
     FROM posts AS post
     JOIN bots AS bot ON bot.id = post.bot_id
     WHERE post.status = 'scheduled' AND post.next_at <= (SELECT app_now()) AND bot.state = 'active'
+        AND (CAST(:within AS text[]) IS NULL OR bot.labels && CAST(:within AS text[]))
         AND EXISTS (SELECT 1 FROM stops AS lifted WHERE lifted.id = ANY (:stop_ids) AND (lifted.scope = 'fleet'
             OR lifted.x_app_id = bot.x_app_id OR lifted.bot_id = bot.id OR lifted.label = ANY (bot.labels)))
         AND NOT EXISTS (SELECT 1 FROM stops AS other WHERE other.lifted_at IS NULL AND other.id <> ALL (:stop_ids)
@@ -165,10 +175,19 @@ _OVERDUE = text(
 
 
 async def overdue(
-    session: AsyncSession, stop_ids: Sequence[UUID], late: timedelta, grace: timedelta
+    session: AsyncSession,
+    stop_ids: Sequence[UUID],
+    late: timedelta,
+    grace: timedelta,
+    within: Collection[str] | None,
 ) -> Sequence[Overdue]:
-    """What lifting these stops does with posts that are due already, by bot."""
-    given: Mapping[str, Any] = {"stop_ids": list(stop_ids), "late": late, "grace": grace}
+    """What lifting these stops does with posts that are due already, by bot, of those within labels (None: all)."""
+    given: Mapping[str, Any] = {
+        "stop_ids": list(stop_ids),
+        "late": late,
+        "grace": grace,
+        "within": None if within is None else sorted(within),
+    }
     return [Overdue(**values(row)) for row in await session.execute(_OVERDUE, given)]
 
 

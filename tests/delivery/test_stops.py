@@ -47,7 +47,7 @@ async def test_after_a_stop_has_returned_nothing_starts_and_after_a_resume_it_go
     await asyncio.sleep(1)
     assert [instant for instant in await first_bytes(sender) if instant > returned] == []
     before = len(sender.ledger())
-    look = await stops.look_at_resumption(sender.at, [stopped.stop.id])
+    look = await stops.look_at_resumption(sender.at, [stopped.stop.id], OPS)
     assert sum(row.goes_out for row in look.overdue) > 0
     assert {row.expires for row in look.overdue} == {0}
     waiting = "SELECT reason FROM posts WHERE status = 'scheduled' AND next_at < app_now() - interval '1 s'"
@@ -166,3 +166,9 @@ async def test_what_is_not_there_cannot_be_stopped_and_a_label_bounds_who_may(se
         await stops.stop(sender.at, FLEET, "x", viennese)
     stopped = await stops.stop(sender.at, Target("bot", "bot_0"), "x", viennese)
     assert [row.id for row in await stops.standing(sender.at, viennese)] == [stopped.stop.id]
+    others = await stops.stop(sender.at, Target("label", "graz"), "x", OPS)
+    berliner = Actor("ada", "user", frozenset({Grant("operator", "berlin")}))
+    assert await stops.standing(sender.at, berliner) == []
+    for stop in (stopped, others):
+        with pytest.raises(NoSuchStopError):
+            await stops.look_at_resumption(sender.at, [stop.stop.id], berliner)

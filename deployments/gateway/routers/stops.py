@@ -103,7 +103,7 @@ async def look_at_resumption(
     caller: Annotated[Actor, needs("stops.read")], at: Opened, id: Annotated[Sequence[UUID], Query(min_length=1)]
 ) -> ResumptionView:
     """What lifting these stops would do."""
-    return ResumptionView.model_validate(await stops.look_at_resumption(at, id))
+    return ResumptionView.model_validate(await stops.look_at_resumption(at, id, caller))
 
 
 @router.post("/resume")
