@@ -55,7 +55,7 @@ def stop(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Stop what goes out: the whole fleet, or one bot, app or label. Once it returns nothing starts any more."""
+    """Stop the fleet, or one bot, app or label: once it returns nothing starts any more."""
     chosen = {scope: name for scope, name in (("bot", bot), ("app", app), ("label", label)) if name}
     if len(chosen) > 1:
         raise CommandError("say one of --bot, --app and --label; call it again for another", USAGE)
@@ -104,7 +104,7 @@ def resume(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Lift stops. First it says how many posts that are due already would go out, and how many are too late."""
+    """Lift stops, and say first how many due posts would go out and how many are too late."""
     with api() as gateway:
         ids = [str(stop_id) for stop_id in stop_ids or ()] or [row["id"] for row in gateway.get("/stops")]
         if not ids:
