@@ -97,20 +97,35 @@ class _DyingConnections(Connections):
         """As Connections.transaction."""
         said: list[str] = []
         async with super().transaction() as session:
-            execute = session.execute
-
-            async def heard(statement: Any, *given: Any, **named: Any) -> Any:
-                said.append(str(statement))
-                # The answer is in, and nothing of it is written; or it is written, and not committed.
-                if self.point == "answer in" and "jsonb_to_recordset" in said[-1]:
-                    _die()
-                found = await execute(statement, *given, **named)
-                if self.point == "before outcome" and "jsonb_to_recordset" in said[-1]:
-                    _die()
-                return found
-
-            session.execute = heard  # type: ignore[method-assign]
+            self._listen(session, said)
             yield session
+        self._committed(said)
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncSession]:
+        """As Connections.statement."""
+        said: list[str] = []
+        async with super().statement() as session:
+            self._listen(session, said)
+            yield session
+        self._committed(said)
+
+    def _listen(self, session: AsyncSession, said: list[str]) -> None:
+        execute = session.execute
+
+        async def heard(statement: Any, *given: Any, **named: Any) -> Any:
+            said.append(str(statement))
+            # The answer is in, and nothing of it is written; or it is written, and not committed.
+            if self.point == "answer in" and "jsonb_to_recordset" in said[-1]:
+                _die()
+            found = await execute(statement, *given, **named)
+            if self.point == "before outcome" and "jsonb_to_recordset" in said[-1]:
+                _die()
+            return found
+
+        session.execute = heard  # type: ignore[method-assign]
+
+    def _committed(self, said: list[str]) -> None:
         committed = _COMMITTED.get(self.point or "")
         if committed and any(committed in one for one in said):
             _die()
