@@ -34,6 +34,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = [item for item in items if item.get_closest_marker("soak")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+    # Over several processes a file stays whole, and one process alone has the stack, which two cores bear once.
+    for item in items:
+        on_stack = "session_stack" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if on_stack else item.path.stem))
 
 
 @pytest.fixture(scope="session")

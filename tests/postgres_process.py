@@ -1,12 +1,13 @@
 """A real Postgres in a folder of its own, for tests: started in about two seconds, gone with the test process."""
 
+import secrets
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +18,18 @@ from deployments.local import postgres
 
 READY_SECONDS = 30
 STOP_SECONDS = 20
+# Below the ports that a stack chooses, and below those that the system gives to outgoing connections.
+PORT_RANGE = range(10_000, 20_000)
 
 
 def free_port() -> int:
     """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    for port in secrets.SystemRandom().sample(PORT_RANGE, len(PORT_RANGE)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((LOOPBACK, port))
+            return port
+    raise RuntimeError("every port of the tests is taken")
 
 
 @dataclass

@@ -13,6 +13,7 @@ from config import loading
 from config.places import Places
 from deployments.local import board, prefect_api, registration, stack
 from deployments.local.processes import Process
+from tests.postgres_process import free_port
 
 SMALL_FLOWS = Path(__file__).parent / "stack" / "small_flows.yaml"
 # As in real life, but for what a post without an answer waits for before it is called unknown, and for what one
@@ -46,7 +47,8 @@ class RunningStack:
 
     def __init__(self, home: Path, settings: Mapping[str, str] = SETTINGS) -> None:
         self.home = home
-        self._settings = settings
+        # Not the port that `up` prefers, which a stack of the person at this machine may have.
+        self._settings = {"VIVESPHERE_GATEWAY__PORT": str(free_port()), **settings}
         self.said: list[str] = []
         self._deployed = False
 

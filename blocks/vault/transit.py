@@ -61,12 +61,6 @@ class Transit:
         found = self._vault.get(f"{self._mount}/keys/{key}")["data"]["keys"]
         return {int(version): b64decode(one["public_key"]) for version, one in found.items()}
 
-    def verify(self, key: str, value: bytes, signature: str) -> bool:
-        """Whether `signature` is ours for `value`; raises Refused if it is no signature at all."""
-        body = {"input": _coded(value), "signature": signature}
-        answer = self._ask(f"verify with {key}", f"verify/{key}", body)
-        return bool(answer["data"]["valid"])
-
     def public_key(self, key: str) -> PublicKey:
         """The newest public half of an RSA key, to seal to without the vault."""
         found = self._vault.get(f"{self._mount}/keys/{key}")["data"]

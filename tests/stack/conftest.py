@@ -16,5 +16,5 @@ def running(session_stack: RunningStack) -> Iterator[RunningStack]:
     with session_stack.at_home():
         session_stack.up()
         yield session_stack
-        # Its small flows run every three seconds, which nobody after this folder needs.
+        # Its small flows run again and again, which nobody after this folder needs.
         session_stack.down()

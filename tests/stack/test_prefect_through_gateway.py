@@ -39,7 +39,7 @@ def keys(running: RunningStack) -> Mapping[str, str]:
         found = {}
         async with open_connections("gateway", running.places) as at:
             for role in MAY:
-                user_id = (await users.add(at, f"the-{role}", None, system("tests"))).user.id
+                user_id = (await users.add(at, f"prefect-{role}", None, system("tests"))).user.id
                 await users.assign(at, user_id, role, None, None, system("tests"))
                 found[role] = (await api_keys.create(at, user_id, "key", system("tests"))).secret
         return found

@@ -1,8 +1,10 @@
 """Keys that never leave the vault."""
 
+from base64 import b64decode
 from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from blocks.vault.errors import Denied, Refused
 from blocks.vault.transit import Plain, Sealed
@@ -42,14 +44,12 @@ def test_a_plain_value_does_not_show(bao: OpenBaoProcess) -> None:
 
 def test_a_seal_is_verified_by_those_who_cannot_make_one(bao: OpenBaoProcess) -> None:
     root = uuid4().bytes
-    signature = bao.transit("sealer").sign(AUDIT_KEY, root)
-    assert bao.transit("reader").verify(AUDIT_KEY, root, signature)
-    assert bao.transit("gateway").verify(AUDIT_KEY, root, signature)
-    assert not bao.transit("reader").verify(AUDIT_KEY, root + b"!", signature)
-    with pytest.raises(Refused):
-        bao.transit("reader").verify(AUDIT_KEY, root, "no signature")
-    with pytest.raises(Denied):
-        bao.transit("reader").sign(AUDIT_KEY, root)
+    _, version, signature = bao.transit("sealer").sign(AUDIT_KEY, root).split(":")
+    for role in ("reader", "gateway"):
+        key = bao.transit(role).verifying_keys(AUDIT_KEY)[int(version.removeprefix("v"))]
+        Ed25519PublicKey.from_public_bytes(key).verify(b64decode(signature), root)
+        with pytest.raises(Denied):
+            bao.transit(role).sign(AUDIT_KEY, root)
 
 
 @pytest.mark.promise("C3")

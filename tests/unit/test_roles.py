@@ -40,9 +40,16 @@ def test_what_runs_code_is_the_admins_and_approving_is_a_class_of_its_own() -> N
     assert not operator.may("prefect.approve")
 
 
-def test_a_worker_serves_prefect_and_sees_nothing_of_ours() -> None:
+def test_a_worker_serves_prefect_writes_lines_and_sees_nothing_of_ours() -> None:
     allowed = {permission for permission in RIGHTS if somebody(Grant("worker")).may(permission)}
-    assert allowed == {"access.own", "access.validate", "prefect.operate", "prefect.read", "prefect.worker"}
+    assert allowed == {
+        "access.own",
+        "access.validate",
+        "logs.submit",
+        "prefect.operate",
+        "prefect.read",
+        "prefect.worker",
+    }
 
 
 @pytest.mark.promise("A2")
