@@ -224,6 +224,53 @@ class Credentials(Section):
     refreshers: int = tuning(8, "Tokens refreshed side by side in one run.", ge=1, le=100)
 
 
+class KindOfRotation(Section):
+    """What there is to say of each kind of credential that is rotated by the recipe."""
+
+    max_age_seconds: int
+    grace_seconds: int
+    schedule: Literal["when_due", "by_hand"]
+    who_may: Literal["operator", "admin"]
+
+
+def _max_age(default: int) -> Any:
+    return policy(default, "Age at which a new version is made, in seconds.", ge=5, le=315_360_000)
+
+
+def _grace(default: int) -> Any:
+    return policy(default, "How long the version before stays good, in seconds.", ge=1, le=31_536_000)
+
+
+def _schedule(default: Literal["when_due", "by_hand"] = "when_due") -> Any:
+    return policy(default, "Whether a new version is made unasked at that age, or only where a person asks for it.")
+
+
+def _who_may(default: Literal["operator", "admin"] = "admin") -> Any:
+    return policy(default, "Role that may ask for a new version before its time; an admin always may.")
+
+
+class JwtKeys(KindOfRotation):
+    """Keys that sign access tokens."""
+
+    max_age_seconds: int = _max_age(2_592_000)
+    # Tokens that it has signed must have ended, and every gateway must have seen the label move.
+    grace_seconds: int = _grace(3600)
+    schedule: Literal["when_due", "by_hand"] = _schedule()
+    who_may: Literal["operator", "admin"] = _who_may()
+    publish_seconds: float = policy(
+        120.0, "How long a new key is shown to those who verify before it signs, in seconds.", ge=0.1, le=86_400
+    )
+
+
+class Rotation(Section):
+    """Rotation of credentials, one section a kind."""
+
+    lease_seconds: float = tuning(
+        60.0, "How long a run that fell silent keeps a rotation from others, in seconds.", ge=0.5, le=3600
+    )
+    jwt_keys: JwtKeys = JwtKeys()
+
+
 class Media(Section):
     """Pictures and films, laid at X before their posts are due."""
 
@@ -303,6 +350,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     posting: Posting = Posting()
     credentials: Credentials = Credentials()
+    rotation: Rotation = Rotation()
     media: Media = Media()
     reconciliation: Reconciliation = Reconciliation()
     onboarding: Onboarding = Onboarding()

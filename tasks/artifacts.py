@@ -17,6 +17,7 @@ from prefect.artifacts import (
 
 from tasks.operations.delivery import Published, Window
 from tasks.operations.reconciliation import Reviewed
+from tasks.operations.rotation.recipe import Done as Rotation
 from tasks.operations.rotation.x_user_tokens import Rotated
 from tasks.reports import posting_run
 from tasks.reports.posting_run import Done
@@ -53,7 +54,7 @@ async def show_summary(results: Sequence[Published]) -> None:
         await _tried(acreate_markdown_artifact(posting_run.summary(done), key="published-posts"))
 
 
-async def show_rotation(found: Sequence[Rotated]) -> None:
+async def show_refreshes(found: Sequence[Rotated]) -> None:
     """A table of the bots whose tokens were looked at, those that need a person first."""
     order = ("needs_login", "conflict", "waiting", "refreshed", "fresh")
     rows = [
@@ -62,6 +63,12 @@ async def show_rotation(found: Sequence[Rotated]) -> None:
     ]
     description = "What became of each bot's tokens."
     await _tried(acreate_table_artifact(rows, key="refreshed-tokens", description=description))
+
+
+async def show_rotation(done: Sequence[Rotation]) -> None:
+    """A table of the credentials that were rotated, in the order of the plan."""
+    rows = [{"kind": one.kind, "credential": one.subject, "found": one.found, "why": one.said} for one in done]
+    await _tried(acreate_table_artifact(rows, key="rotated-credentials", description="What became of each credential."))
 
 
 async def show_reviewed(reviewed: Sequence[Reviewed]) -> None:

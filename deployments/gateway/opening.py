@@ -15,6 +15,7 @@ from config.places import NotStartedError, Places
 from deployments.gateway import first_sign_in, tokens
 from deployments.gateway.tokens import Signer
 from tasks.connections import Connections, open_connections
+from tasks.operations import signing_keys
 from tasks.operations.passwords import hashing
 from tasks.store import base
 
@@ -117,7 +118,7 @@ async def _look(at: Connections) -> str | None:
         async with asyncio.timeout(LOOK_SECONDS):
             async with at.transaction() as session:
                 await base.now(session)
-            await asyncio.to_thread(at.kv.metadata, tokens.KEYS_PATH)
+            await asyncio.to_thread(at.kv.metadata, signing_keys.KEYS_PATH)
     except TimeoutError:
         return f"database or vault did not answer within {LOOK_SECONDS:.0f} s"
     except EXPECTED as error:

@@ -1,8 +1,4 @@
-"""Access tokens: signed, short-lived names of a user; what he may do is looked up at each request.
-
-The signing keys are one JWK set in the vault: the first of it signs, all of them verify. So a new key comes in at the
-end, moves to the front once everybody has read it, and goes `access_token_seconds` after another took its place.
-"""
+"""Access tokens: signed, short-lived names of a user; what he may do is looked up at each request."""
 
 import asyncio
 import base64
@@ -17,13 +13,12 @@ from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError, SecurityWarning
-from joserfc.jwk import KeySet, OKPKey
+from joserfc.jwk import KeySet
 
 from blocks.vault.errors import Conflict, Missing
 from tasks.connections import Connections
+from tasks.operations.signing_keys import ALGORITHM, KEYS_PATH, new_key, read, stored
 
-KEYS_PATH = "gateway/jwt"
-ALGORITHM = "EdDSA"
 ISSUER = "vivesphere"
 AUDIENCE = "vivesphere-api"
 # The set is read again when it is this old, and for a key that is not in it at most this often.
@@ -129,30 +124,16 @@ async def signer(at: Connections) -> Signer:
     return found
 
 
-def new_key() -> OKPKey:
-    """A key with a name of its own."""
-    return OKPKey.generate_key("Ed25519", {"kid": secrets.token_hex(8), "use": "sig", "alg": ALGORITHM})
-
-
-def stored(keys: KeySet) -> Mapping[str, str]:
-    """A set as it lies in the vault."""
-    return {"jwks": json.dumps(keys.as_dict(private=True))}
-
-
 def _keys(at: Connections) -> KeySet:
     try:
-        return _read(at)
+        return read(at)[0]
     except Missing:
         fresh = KeySet([new_key()])
     try:
         at.kv.write(KEYS_PATH, stored(fresh), 0)
     except Conflict:
-        return _read(at)
+        return read(at)[0]
     return fresh
-
-
-def _read(at: Connections) -> KeySet:
-    return KeySet.import_key_set(json.loads(at.kv.read(KEYS_PATH).data["jwks"]))
 
 
 def _kid(token: str) -> str | None:

@@ -38,7 +38,9 @@ def settings_page() -> str:
         head = key.rpartition(".")[0]
         if head != section:
             section = head
-            model = Settings if not head else Settings.model_fields[head].annotation
+            model: Any = Settings
+            for name in head.split(".") if head else ():
+                model = model.model_fields[name].annotation
             lines.append(f"\n## {head or 'vivesphere'}\n\n{inspect.getdoc(model)}\n\n")
             lines.append("| key | default | bounds | mark | meaning |\n|---|---|---|---|---|\n")
         mark = field.json_schema_extra["mark"]

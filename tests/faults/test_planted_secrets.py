@@ -22,10 +22,10 @@ from blocks.vault.kv import Kv
 from blocks.x.rehearsal import grant
 from config.places import Places
 from deployments.cli.client import api
-from deployments.gateway import tokens
 from deployments.local import databases, prefect_api, processes
 from deployments.local.vault_provisioning import ROLES, supervisor_ids
 from tasks.domain.credentials import ESCROW_KEY, FINGERPRINT_PATH, access_path, client_path, refresh_path
+from tasks.operations import signing_keys
 from tests.aged_tokens import bot_row, near_the_end, rotate
 from tests.aged_tokens import keys as keys_vault
 from tests.posting_stack import PostingStack
@@ -112,7 +112,7 @@ def kept_secrets(places: Places, stack: PostingStack) -> Iterator[Secret]:
             vault.get(f"{mount}/data/stack/ready")
         yield Secret("vault token of the supervisor", str(vault.adapter.token))
     with Vault.for_role(places, "gateway") as vault:
-        for key in json.loads(Kv(vault, mount, readers).read(tokens.KEYS_PATH).data["jwks"])["keys"]:
+        for key in json.loads(Kv(vault, mount, readers).read(signing_keys.KEYS_PATH).data["jwks"])["keys"]:
             yield Secret("signing key of access tokens", key["d"])
         yield Secret("vault token of the gateway's role", str(vault.adapter.token))
     password = databases.passwords(places)

@@ -16,6 +16,7 @@ from deployments.gateway import first_sign_in, tokens
 from deployments.gateway.app import ROUTERS
 from deployments.gateway.sign_in import Needs, authenticate, holder
 from deployments.gateway.tokens import Signer
+from tasks.operations import signing_keys
 from tests.gateway.conftest import PASSWORD, Front, a_user, let_admin_choose, served, without_rights
 from tests.waiting import until
 
@@ -198,9 +199,9 @@ async def test_signing_keys_change_without_a_restart_and_old_tokens_stay_good(fr
     kv, signer = ready.connections.kv, ready.signer
     old = (await signer.issue("admin", 1)).value
     [first] = signer.keys.keys
-    second = tokens.new_key()
-    version = kv.metadata(tokens.KEYS_PATH).version
-    kv.write(tokens.KEYS_PATH, tokens.stored(KeySet([second, first])), version)
+    second = signing_keys.new_key()
+    version = kv.metadata(signing_keys.KEYS_PATH).version
+    kv.write(signing_keys.KEYS_PATH, signing_keys.stored(KeySet([second, first])), version)
     # Another gateway signs with the new key; this one has not read it yet.
     other = await tokens.signer(ready.connections)
     new = (await other.issue("admin", 1)).value
@@ -214,7 +215,7 @@ async def test_signing_keys_change_without_a_restart_and_old_tokens_stay_good(fr
     published = (await front.anybody.get("/.well-known/jwks.json")).json()["keys"]
     assert [key["kid"] for key in published] == [second.kid, first.kid]
     assert not any("d" in key for key in published)
-    kv.write(tokens.KEYS_PATH, tokens.stored(KeySet([second])), version + 1)
+    kv.write(signing_keys.KEYS_PATH, signing_keys.stored(KeySet([second])), version + 1)
     await signer.refresh(older_than_seconds=0)
     assert [await good(token) for token in (new, old)] == [True, False]
 

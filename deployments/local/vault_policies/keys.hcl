@@ -18,6 +18,10 @@ path "${kv}/metadata/keys/*" { capabilities = ["read"] }
 path "${transit}/keys/token-escrow"    { capabilities = ["read"] }
 path "${transit}/decrypt/token-escrow" { capabilities = ["update"] }
 
+# The keys that sign access tokens: a new one comes in, an old one goes.
+path "${kv}/data/gateway/jwt"     { capabilities = ["update", "read"] }
+path "${kv}/metadata/gateway/jwt" { capabilities = ["read"] }
+
 path "${kv}/data/postgres/app"  { capabilities = ["read"] }
 path "${kv}/data/postgres/keys" { capabilities = ["read"] }
 

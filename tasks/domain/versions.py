@@ -1,0 +1,58 @@
+"""Versions of one credential: made, taken up, tested, used, and ended after their grace; one step at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+State = Literal["begun", "created", "set", "tested", "current", "previous", "removed", "abandoned"]
+Step = Literal["create", "set", "test", "finish", "begin", "remove", "rest"]
+
+# The step that a version on its way takes next, and where that step leads.
+NEXT: Mapping[State, Step] = {"begun": "create", "created": "set", "set": "test", "tested": "finish"}
+LEADS_TO: Mapping[Step, State] = {
+    "create": "created",
+    "set": "set",
+    "test": "tested",
+    "finish": "current",
+    "remove": "removed",
+}
+ON_ITS_WAY: tuple[State, ...] = tuple(NEXT)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the settings say of one kind: how old a version may grow, how long the one before it stays good, and whether
+    a new one is made unasked."""
+
+    max_age: timedelta
+    grace: timedelta
+    unasked: bool
+
+
+@dataclass(frozen=True)
+class Held:
+    """What there is of one credential: the version on its way, since when the current one is used, and until when the
+    one before it stays good."""
+
+    pending: State | None
+    since: datetime
+    remove_at: datetime | None
+
+
+def next_step(held: Held, rules: Rules, now: datetime) -> Step:
+    """What may be done now.
+
+    A version on its way comes first, and as long as one is, no other begins. Nor does one while the version before is
+    within its grace: there would be three, and whoever still used the first would be cut off.
+    """
+    if held.pending is not None:
+        return NEXT[held.pending]
+    if held.remove_at is not None:
+        return "remove" if held.remove_at <= now else "rest"
+    return "begin" if rules.unasked and now >= due_at(held, rules) else "rest"
+
+
+def due_at(held: Held, rules: Rules) -> datetime:
+    """When the current version has reached its age."""
+    return held.since + rules.max_age

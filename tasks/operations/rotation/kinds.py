@@ -1,0 +1,13 @@
+"""The kinds that the recipe rotates, in the order in which it does: what reaches least goes first.
+
+X's user tokens are not among them: each refresh is a create, set, test and finish of its own (R1 to R8), and
+`fresh_token` alone does it.
+"""
+
+from collections.abc import Mapping
+
+from tasks.operations.rotation.jwt_keys import JwtKeys
+from tasks.operations.rotation.kind import Kind
+
+_IN_ORDER: tuple[Kind, ...] = (JwtKeys(),)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _IN_ORDER}
