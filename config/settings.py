@@ -4,6 +4,7 @@ A value comes from the environment, else `.env`, else the YAML file, else the po
 (layout.json), else the default. Nothing else reads the environment.
 """
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -303,6 +304,41 @@ class Reconciliation(Section):
     batch: int = tuning(500, "Posts looked for in one round.", ge=1, le=10_000)
 
 
+class Metrics(Section):
+    """What became of posts and accounts: when they are read, for how much, and how long it is kept."""
+
+    dense_seconds: int = tuning(900, "Between two readings of a post in its first hours, in seconds.", ge=300, le=3600)
+    dense_hours: int = tuning(6, "How long after its publication a post is read that often, in hours.", ge=1, le=48)
+    hourly_hours: int = tuning(48, "Up to which age a post is read each hour, in hours.", ge=2, le=720)
+    daily_days: int = tuning(7, "Up to which age a post is read each day, and then no more, in days.", ge=1, le=365)
+    account_seconds: int = tuning(3600, "Between two readings of an account, in seconds.", ge=300, le=86_400)
+    budget_share: Decimal = policy(
+        Decimal("0.3"), "Share of an app's monthly budget that readings may cost, day by day.", ge=0, le=1
+    )
+    page: int = tuning(2000, "Posts that a run takes at once.", ge=100, le=50_000)
+    readers: int = tuning(8, "Requests that a run has under way at X.", ge=1, le=100)
+    lease_seconds: float = tuning(
+        300.0, "After this time posts that a run took and did not read are taken by another.", ge=1, le=3600
+    )
+    gone_after_seconds: float = policy(
+        600.0,
+        "A post that X does not give is gone once it was missed again this much later, in seconds.",
+        ge=0,
+        le=21_600,
+    )
+    erase_after_seconds: float = policy(
+        21_600.0,
+        "What X said of a post is erased this long after the post is gone, in seconds; at most 20 h, so that it is done"
+        " within 24.",
+        ge=0,
+        le=72_000,
+    )
+    months_ahead: int = tuning(2, "Monthly partitions that are made before they are needed.", ge=1, le=24)
+    snapshot_days: int = policy(90, "How long snapshots are kept at least, by whole months, in days.", ge=31, le=3650)
+    hourly_days: int = policy(400, "How long hourly rollups are kept, by whole months, in days.", ge=31, le=3650)
+    rollup_days: int = policy(1825, "How long daily rollups are kept, by whole months, in days.", ge=31, le=36_500)
+
+
 class Onboarding(Section):
     """Connecting bots."""
 
@@ -353,6 +389,7 @@ class Settings(BaseSettings):
     rotation: Rotation = Rotation()
     media: Media = Media()
     reconciliation: Reconciliation = Reconciliation()
+    metrics: Metrics = Metrics()
     onboarding: Onboarding = Onboarding()
     audit: Audit = Audit()
     logs: Logs = Logs()

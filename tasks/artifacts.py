@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from prefect.artifacts import (
 )
 
 from tasks.operations.delivery import Published, Window
+from tasks.operations.metrics import Collected, Plan
 from tasks.operations.reconciliation import Reviewed
 from tasks.operations.rotation.recipe import Done as Rotation
 from tasks.operations.rotation.x_user_tokens import Rotated
@@ -87,6 +89,30 @@ async def show_reviewed(reviewed: Sequence[Reviewed]) -> None:
         for one in reviewed
     ]
     await _tried(acreate_table_artifact(rows, key="posts-in-doubt", description="Where each post stands now."))
+
+
+async def show_collected(plan: Plan, done: Collected, hours: int) -> None:
+    """A table of what was read of each app's bots, what that cost, and what waits."""
+    rows = [
+        {
+            "app": app.app or "-",
+            "accounts": app.accounts,
+            "posts": app.posts,
+            "waiting for money": app.put_off,
+            "USD": str(app.usd),
+            "USD left for today": "-" if app.allowance_usd is None else f"{app.allowance_usd - app.usd:.3f}",
+        }
+        for app in plan.apps
+    ]
+    said = (
+        f"{done.snapshots} snapshots by {done.calls} requests, {hours} hours of bots rolled up."
+        f" Gone: {_counted(done.gone)}. Waiting: {_counted(done.waiting)}."
+    )
+    await _tried(acreate_table_artifact(rows, key="collected-metrics", description=said))
+
+
+def _counted(counted: Counter[str]) -> str:
+    return ", ".join(f"{number} {what}" for what, number in counted.most_common()) or "none"
 
 
 @dataclass

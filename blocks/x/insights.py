@@ -13,7 +13,16 @@ from blocks.x.answers import Answer, ask
 from blocks.x.calls import Call, Caller
 from blocks.x.instants import second_after, second_before
 from blocks.x.signing import Authorization
-from blocks.x.wire import Envelope, Id, Lookup, Said
+from blocks.x.wire import (
+    Envelope,
+    Id,
+    Lookup,
+    PostNonPublicMetrics,
+    PostOrganicMetrics,
+    PostPublicMetrics,
+    Said,
+    UserPublicMetrics,
+)
 
 
 class Trend(Said):
@@ -81,6 +90,23 @@ class PostAnalytics(Engagements):
     id: Id
     timestamp: str | None = None
     timestamped_metrics: list[TimestampedEngagements] | None = None
+
+
+class MeasuredPost(Said):
+    """A post with its counts alone; schema Post."""
+
+    id: Id
+    public_metrics: PostPublicMetrics | None = None
+    non_public_metrics: PostNonPublicMetrics | None = None
+    organic_metrics: PostOrganicMetrics | None = None
+
+
+class MeasuredUser(Said):
+    """An account with its counts alone; schema User."""
+
+    id: Id
+    protected: bool | None = None
+    public_metrics: UserPublicMetrics | None = None
 
 
 _ANALYTICS_FIELDS = ",".join(PostAnalytics.model_fields)
@@ -163,3 +189,23 @@ async def post_analytics(
     }
     call = Call("GET", at.url("/2/tweets/analytics", params), repeatable=True, authorization=authorization)
     return await ask(at, call, Lookup[PostAnalytics], deadline_seconds=deadline_seconds)
+
+
+async def post_metrics(
+    at: Caller, authorization: Authorization, ids: Collection[str], *, private: bool
+) -> Answer[list[MeasuredPost]]:
+    """Counts of 1 to 100 posts; those that cannot be had stand in `errors`.
+
+    `private` asks for what X gives the author alone, for 30 days; of another's post it names each field it withholds.
+    """
+    wanted = "public_metrics,non_public_metrics,organic_metrics" if private else "public_metrics"
+    params = {"ids": ",".join(ids), "post.fields": wanted}
+    call = Call("GET", at.url("/2/tweets", params), repeatable=True, authorization=authorization)
+    return await ask(at, call, Lookup[MeasuredPost])
+
+
+async def user_metrics(at: Caller, authorization: Authorization, ids: Collection[str]) -> Answer[list[MeasuredUser]]:
+    """Counts of 1 to 100 accounts; those that cannot be had stand in `errors`."""
+    params = {"ids": ",".join(ids), "user.fields": "protected,public_metrics"}
+    call = Call("GET", at.url("/2/users", params), repeatable=True, authorization=authorization)
+    return await ask(at, call, Lookup[MeasuredUser])

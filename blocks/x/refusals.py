@@ -71,13 +71,14 @@ def _kind(status: int, reason: "_Reason") -> type[XError]:
 
 
 def refusal(problem: str | None, detail: str | None) -> type[Refused]:
-    """Which refusal it is. X has no type for a duplicate, and calls some spent grants invalid requests."""
+    """Which refusal it is. X has no type for a duplicate nor always for a suspension, and calls some spent grants
+    invalid requests."""
     words = (detail or "").casefold()
     if problem == "invalid_grant" or (problem == "invalid_request" and _SPENT_GRANT.search(words)):
         return InvalidGrant
     if problem == "code-187" or "duplicate content" in words:
         return Duplicate
-    if problem in ("user-suspended", "code-64"):
+    if problem in ("user-suspended", "code-64") or "user is suspended" in words:
         return Suspended
     return Refused
 

@@ -196,6 +196,8 @@ def _ensure_database(connection: psycopg.Connection[tuple[object, ...]], name: s
         # Each time: a newer release may have brought a role more.
         guests = sql.SQL(", ").join(map(sql.Identifier, (APP, READER, SEALER)))
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, guests))
+        # Snapshots of metrics go through a staging table that the connection alone sees.
+        connection.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(database, sql.Identifier(APP)))
 
 
 def _opens(places: Places, role: str, password: str) -> bool:

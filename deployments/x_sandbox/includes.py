@@ -7,7 +7,7 @@ from typing import Any
 from deployments.x_sandbox.accounts import Account
 from deployments.x_sandbox.answers import missing, not_for_you, not_this_field
 from deployments.x_sandbox.clock import made_at
-from deployments.x_sandbox.metrics import PRIVATE, PRIVATE_SECONDS, metrics
+from deployments.x_sandbox.metrics import PRIVATE, PRIVATE_SECONDS, metrics, of_account
 from deployments.x_sandbox.post_store import Post
 from deployments.x_sandbox.queries import (
     MEDIA_FIELDS,
@@ -96,6 +96,14 @@ def _metrics_for(post: Post, wanted: Wanted, now: float) -> frozenset[str]:
     return wanted.fields & (PRIVATE | {"public_metrics"} if own else {"public_metrics"})
 
 
+def shown_user(sandbox: Sandbox, account: Account, fields: frozenset[str], new_names: bool) -> dict[str, Any]:
+    """An account with the fields that were asked for, its counts among them."""
+    view = user_view(account, fields)
+    if "public_metrics" in fields:
+        view["public_metrics"] = of_account(account, sandbox.posts, sandbox.clock.now(), new_names)
+    return view
+
+
 def look_up(
     sandbox: Sandbox, ids: Iterable[str], parameter: str, wanted: Wanted
 ) -> tuple[list[Post], list[dict[str, Any]]]:
@@ -124,7 +132,10 @@ def _referenced(sandbox: Sandbox, posts: list[Post], wanted: Wanted) -> tuple[li
 def _includes(sandbox: Sandbox, posts: list[Post], referenced: list[Post], wanted: Wanted) -> dict[str, Any]:
     users = dict.fromkeys(_user_ids(sandbox, posts, referenced, wanted))
     includes = {
-        "users": [user_view(sandbox.accounts.by_id[user_id], wanted.user_fields) for user_id in users],
+        "users": [
+            shown_user(sandbox, sandbox.accounts.by_id[user_id], wanted.user_fields, wanted.new_names)
+            for user_id in users
+        ],
         "posts" if wanted.new_names else "tweets": [
             _post(sandbox, post, wanted, sandbox.clock.now()) for post in referenced
         ],

@@ -3,6 +3,7 @@
 import hashlib
 import math
 
+from deployments.x_sandbox.accounts import Account
 from deployments.x_sandbox.clock import made_at
 from deployments.x_sandbox.post_store import Post, Posts
 
@@ -16,7 +17,10 @@ VIEWS_POWERS_BY_POST, VIEWS_POWERS_BY_AUTHOR = 1.5, 1.0
 """Powers of ten between a dull and a lucky post, and between a small and a large account."""
 SHARES_MOST = {"like_count": 0.04, "repost_count": 0.01, "bookmark_count": 0.005}
 CLICKS_MOST = {"user_profile_clicks": 0.02, "url_link_clicks": 0.03}
-OLD_NAMES = {"repost_count": "retweet_count"}
+OLD_NAMES = {"repost_count": "retweet_count", "post_count": "tweet_count"}
+FOLLOWERS_LEAST, FOLLOWERS_POWERS = 50, 2.0
+FOLLOWERS_A_DAY_MOST = 0.01
+"""How many followers an account begins with, and the share of them by which it grows in a day."""
 
 
 def metrics(post: Post, posts: Posts, now: float, wanted: frozenset[str], new_names: bool) -> dict[str, dict[str, int]]:
@@ -59,6 +63,20 @@ def clicks_at(post: Post, at: float) -> dict[str, int]:
 def engagements(public: dict[str, int], clicks: dict[str, int]) -> int:
     """Everything that people did beside looking."""
     return sum(clicks.values()) + sum(count for name, count in public.items() if name != "impression_count")
+
+
+def of_account(account: Account, posts: Posts, now: float, new_names: bool) -> dict[str, int]:
+    """What everybody sees of an account: followers made up like views, posts as there are, the rest of nobody."""
+    first = FOLLOWERS_LEAST * 10 ** (FOLLOWERS_POWERS * chance(account.id))
+    days = max(0.0, now - account.created_at) / 86_400
+    counts = {
+        "followers_count": int(first * (1 + days * FOLLOWERS_A_DAY_MOST * chance(f"{account.id} growth"))),
+        "following_count": 0,
+        "listed_count": int(first * 0.01),
+        "like_count": 0,
+        "post_count": posts.count_of(account.id),
+    }
+    return _named(counts, new_names)
 
 
 def _views(post: Post, now: float) -> int:

@@ -119,6 +119,10 @@ class Posts:
         """How many quotes of a post that still stand were made by this instant."""
         return bisect_left(self._quotes.get(post_id, ()), first_id(until + MILLISECOND))
 
+    def count_of(self, account_id: str) -> int:
+        """How many posts of an account there are."""
+        return len(self._timelines.get(account_id, ()))
+
     def since(self, instant: float) -> Iterator[Post]:
         """The posts of all accounts that were made at this instant or later, newest first."""
         first = first_id(instant)

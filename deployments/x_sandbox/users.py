@@ -6,10 +6,10 @@ from typing import Any
 from deployments.x_sandbox.accounts import Account
 from deployments.x_sandbox.answers import Answer, missing, ok, suspended
 from deployments.x_sandbox.call import Call, Endpoint
+from deployments.x_sandbox.includes import shown_user
 from deployments.x_sandbox.post_reads import READ
 from deployments.x_sandbox.queries import ID, POST_FIELDS, USER_EXPANSIONS, USER_FIELDS, USERNAME, BadQuery, Query
 from deployments.x_sandbox.state import Sandbox
-from deployments.x_sandbox.views import user_view
 
 Find = Callable[[str], Account | None]
 
@@ -24,7 +24,7 @@ def me(sandbox: Sandbox, call: Call) -> Answer:
     except BadQuery as bad:
         return bad.answer
     call.bought = ("user_read", [account.id])
-    return ok({"data": user_view(account, fields)})
+    return ok({"data": shown_user(sandbox, account, fields, query.new_names)})
 
 
 def by_ids(sandbox: Sandbox, call: Call) -> Answer:
@@ -73,7 +73,7 @@ def _many(sandbox: Sandbox, call: Call, query: Query, parameter: str, values: li
     shown = [account for account in found.values() if account and not account.suspended]
     call.bought = ("user_read", [account.id for account in shown]) if shown else None
     parts: dict[str, list[dict[str, Any]]] = {
-        "data": [user_view(account, fields) for account in shown],
+        "data": [shown_user(sandbox, account, fields, new_names) for account in shown],
         "errors": [
             (suspended if account else _unknown)(value, parameter, new_names)
             for value, account in found.items()
@@ -92,7 +92,7 @@ def _one(sandbox: Sandbox, call: Call, query: Query, parameter: str, value: str,
     account = find(value)
     if account and not account.suspended:
         call.bought = ("user_read", [account.id])
-        return ok({"data": user_view(account, fields)})
+        return ok({"data": shown_user(sandbox, account, fields, new_names)})
     return ok({"errors": [(suspended if account else _unknown)(value, parameter, new_names)]})
 
 

@@ -681,3 +681,23 @@ async def discard(session: AsyncSession, post_id: UUID, by: str, reason: str) ->
         .where(posts.c.id == post_id, posts.c.status.in_(("held", "cancelled")))
         .values(status="cancelled", reason=reason, cancel_wanted_at=app_now, cancel_wanted_by=by, updated_at=app_now)
     )
+
+
+_ERASE_TEXTS = text(
+    """
+    WITH gone AS (
+        UPDATE posts SET text = :instead, provenance = '{}', poll = NULL, updated_at = app_now()
+        WHERE id = ANY(:ids) AND status = 'deleted' RETURNING id
+    ), revisions AS (
+        UPDATE post_revisions SET text = :instead FROM gone WHERE post_id = gone.id
+    )
+    SELECT count(*) FROM gone
+    """
+)
+ERASED = "(erased: this post was deleted on X)"
+
+
+async def erase_texts(session: AsyncSession, post_ids: Sequence[UUID]) -> int:
+    """Replace what posts that are deleted said, in all their revisions, by a sentence; answers how many."""
+    found = await session.execute(_ERASE_TEXTS, {"ids": list(post_ids), "instead": ERASED})
+    return int(found.scalar_one())

@@ -1,0 +1,40 @@
+"""Upkeep of tables: months that are made ahead, and months that are dropped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+
+from tasks.connections import Connections
+from tasks.domain.retention import first_kept, months_on
+from tasks.store import base, metrics
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How many months of tables were made, and which were dropped."""
+
+    made: int
+    dropped: Sequence[str]
+
+
+async def keep_months(at: Connections) -> Kept:
+    """Make the months of metrics ahead of time, and drop those that are older than the settings keep.
+
+    Each table is dropped in a transaction of its own, for as short a lock as there is.
+    """
+    wanted = at.places.settings.metrics
+    async with at.transaction() as session:
+        now = await base.now(session)
+        today = now.astimezone(UTC).date()
+        made = await metrics.make_months(session, months_on(today, 0), months_on(today, wanted.months_ahead))
+    dropped: list[str] = []
+    for table, days in (
+        ("post_metrics", wanted.snapshot_days),
+        ("account_metrics", wanted.snapshot_days),
+        ("bot_metrics_hourly", wanted.hourly_days),
+        ("post_metrics_daily", wanted.rollup_days),
+        ("bot_metrics_daily", wanted.rollup_days),
+    ):
+        async with at.transaction() as session:
+            dropped += await metrics.drop_months(session, table, first_kept(now, timedelta(days=days)))
+    return Kept(made, dropped)
