@@ -315,7 +315,7 @@ class Metrics(Section):
     budget_share: Decimal = policy(
         Decimal("0.3"), "Share of an app's monthly budget that readings may cost, day by day.", ge=0, le=1
     )
-    page: int = tuning(2000, "Posts that a run takes at once.", ge=100, le=50_000)
+    batch: int = tuning(2000, "Posts that a run takes at once.", ge=100, le=50_000)
     readers: int = tuning(8, "Requests that a run has under way at X.", ge=1, le=100)
     lease_seconds: float = tuning(
         300.0, "After this time posts that a run took and did not read are taken by another.", ge=1, le=3600
@@ -333,7 +333,7 @@ class Metrics(Section):
         ge=0,
         le=72_000,
     )
-    months_ahead: int = tuning(2, "Monthly partitions that are made before they are needed.", ge=1, le=24)
+    ahead_days: int = tuning(62, "How long before they are needed monthly tables are made, in days.", ge=2, le=730)
     snapshot_days: int = policy(90, "How long snapshots are kept at least, by whole months, in days.", ge=31, le=3650)
     hourly_days: int = policy(400, "How long hourly rollups are kept, by whole months, in days.", ge=31, le=3650)
     rollup_days: int = policy(1825, "How long daily rollups are kept, by whole months, in days.", ge=31, le=36_500)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 
 from tasks.connections import Connections
-from tasks.domain.retention import first_kept, months_on
+from tasks.domain.retention import first_kept
 from tasks.store import base, metrics
 
 
@@ -25,8 +25,8 @@ async def keep_months(at: Connections) -> Kept:
     wanted = at.places.settings.metrics
     async with at.transaction() as session:
         now = await base.now(session)
-        today = now.astimezone(UTC).date()
-        made = await metrics.make_months(session, months_on(today, 0), months_on(today, wanted.months_ahead))
+        until = now.astimezone(UTC) + timedelta(days=wanted.ahead_days)
+        made = await metrics.make_months(session, now.astimezone(UTC).date(), until.date())
     dropped: list[str] = []
     for table, days in (
         ("post_metrics", wanted.snapshot_days),

@@ -175,7 +175,7 @@ async def collect_accounts(at: Connections) -> Collected:
     while True:
         async with at.transaction() as session:
             now = await base.now(session)
-            due = await sampling.take_accounts(session, now, _seconds(settings.lease_seconds), settings.page)
+            due = await sampling.take_accounts(session, now, _seconds(settings.lease_seconds), settings.batch)
         if not due:
             return total
         batches = [part for of_app in _by_app(due).values() for part in _hundreds(of_app)]
@@ -239,7 +239,7 @@ async def collect_posts(at: Connections) -> Collected:
         async with at.transaction() as session:
             now = await base.now(session)
             lease = _seconds(settings.lease_seconds)
-            due = await sampling.take_posts(session, now, lease, settings.page, from_bot)
+            due = await sampling.take_posts(session, now, lease, settings.batch, from_bot)
         read = await _read_posts(at, due, now) if due else []
         if writing is not None:
             total.add(await writing)

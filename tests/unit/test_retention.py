@@ -1,11 +1,11 @@
-"""Months that are kept, and months that are made ahead."""
+"""Months that are kept."""
 
 from datetime import UTC, date, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.domain.retention import first_kept, months_on
+from tasks.domain.retention import first_kept
 
 days = st.dates(date(2020, 1, 1), date(2040, 1, 1))
 
@@ -17,10 +17,3 @@ def test_nothing_younger_than_what_is_kept_is_dropped_and_at_most_a_month_more_i
     oldest = (now - timedelta(days=kept)).date()
     assert first.day == 1
     assert first <= oldest < first + timedelta(days=31)
-
-
-@given(days, st.integers(0, 40), st.integers(0, 40))
-def test_months_add_up(day: date, some: int, more: int) -> None:
-    assert months_on(months_on(day, some), more) == months_on(day, some + more)
-    assert months_on(day, 0) == day.replace(day=1)
-    assert months_on(day, 12) == date(day.year + 1, day.month, 1)

@@ -219,7 +219,7 @@ def test_a_number_has_bounds_and_they_hold(machine: Machine, key: str) -> None:
 
 @pytest.mark.parametrize("key", [key for key in NUMBERS if not key.endswith("port")])
 def test_a_number_says_its_unit_or_counts_things(key: str) -> None:
-    units = ("_seconds", "_ms", "_days", "_bytes", "_mb", "_per_minute")
+    units = ("_seconds", "_ms", "_hours", "_days", "_bytes", "_mb", "_per_minute")
     counts = (
         "pool_size",
         "readers",
