@@ -29,16 +29,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="fail, do not skip, where no Chromium is installed")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # Over several processes a file stays whole, and one process alone has the stack, which two cores bear once.
+    on_stack = "session_stack" in getattr(item, "fixturenames", ())
+    item.add_marker(pytest.mark.xdist_group("stack" if on_stack else item.path.stem))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--soak"):
         long = [item for item in items if item.get_closest_marker("soak")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
-    # Over several processes a file stays whole, and one process alone has the stack, which two cores bear once.
-    for item in items:
-        on_stack = "session_stack" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if on_stack else item.path.stem))
 
 
 @pytest.fixture(scope="session")
