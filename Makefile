@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 T ?= tests
 # The whole suite runs over this many processes; one of them has the stack.
-BESIDE ?= --numprocesses 3 --dist loadgroup
+BESIDE ?= --numprocesses 3 --dist loadscope
 PACKAGES := flows tasks blocks config deployments
 
 # The environment that no child of ours should have to think about.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -11,6 +12,7 @@ from blocks.postgres.engine import Login, Server, open_engine
 from tests.migrated_postgres import fresh_database, migrated_postgres
 from tests.postgres_process import PostgresProcess
 from tests.running_stack import RunningStack
+from tests.sharing_out import ON_THE_STACK, OneStack
 
 # No developer's own settings may change what the tests see.
 for variable in [name for name in os.environ if name.startswith("VIVESPHERE_")]:
@@ -29,10 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="fail, do not skip, where no Chromium is installed")
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStack:
+    return OneStack(config, log)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    # Over several processes a file stays whole, and one process alone has the stack, which two cores bear once.
-    on_stack = "session_stack" in getattr(item, "fixturenames", ())
-    item.add_marker(pytest.mark.xdist_group("stack" if on_stack else item.path.stem))
+    if "session_stack" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(ON_THE_STACK):
+        raise pytest.UsageError(f"{item.nodeid} needs the stack of the session: name its file in tests/sharing_out.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
