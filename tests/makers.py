@@ -18,7 +18,7 @@ from tasks.domain.posts import Draft, fingerprint
 from tasks.store import attempts, bots, personas, posts, verdicts, x_apps
 from tasks.store.access import users
 from tasks.store.attempts import Marked, Room, Sending
-from tasks.store.posts import ClaimedPost
+from tasks.store.claims import ClaimedPost
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

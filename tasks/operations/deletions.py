@@ -6,7 +6,7 @@ from datetime import timedelta
 from tasks.connections import Connections
 from tasks.domain.roles import system
 from tasks.operations import activity
-from tasks.store import metrics, posts, sampling
+from tasks.store import deletions, metrics, sampling
 
 BATCH = 500
 
@@ -32,7 +32,7 @@ async def honour(at: Connections) -> Erased:
                 return total
             snapshots = await metrics.erase(session, list(gone))
             deleted = [post_id for post_id, fate in gone.items() if fate == "deleted"]
-            texts = await posts.erase_texts(session, deleted)
+            texts = await deletions.erase_texts(session, deleted)
             await sampling.erased(session, gone)
             for post_id, fate in gone.items():
                 await activity.note(session, system("deletions"), "posts.erase", str(post_id), fate=fate)

@@ -29,9 +29,10 @@ from tasks.operations.outbox import Outbox, Sent
 from tasks.operations.patience import PASSING, ticks
 from tasks.operations.posts import account_of
 from tasks.operations.senders import bury_dead
-from tasks.store import attempts, base, bots, posts, senders, threads, verdicts
+from tasks.store import attempts, base, bots, claims, senders, threads, turns, verdicts
+from tasks.store.claims import ClaimedPost
 from tasks.store.media import NeededUpload
-from tasks.store.posts import DUE_CHANNEL, ClaimedPost
+from tasks.store.posts import DUE_CHANNEL
 
 log = logging.getLogger("vivesphere.debug")
 
@@ -136,7 +137,7 @@ class Window:
             await catch_up(self.at)
             async with self.at.transaction() as session:
                 reading = self.outbox.clock = await _read_clock(session)
-                claimed = await posts.claim_due(
+                claimed = await claims.take(
                     session,
                     self.sender,
                     ahead=timedelta(seconds=settings.ahead_seconds),
@@ -195,7 +196,7 @@ class Window:
         """Claims that were cut short: in no outbox, and yet their lease is renewed for as long as this run lives."""
         if self._left:
             async with self.at.transaction() as session:
-                await posts.give_back(session, self.sender, self._left, None, timedelta())
+                await claims.give_back(session, self.sender, self._left, None, timedelta())
             self._left.clear()
 
     async def _judged(self, claimed: Sequence[ClaimedPost]) -> list[ClaimedPost]:
@@ -214,7 +215,7 @@ class Window:
             refused = {post_id: verdict for (post_id, _), verdict in found.items() if not verdict.allowed}
             for post_id, verdict in refused.items():
                 reason = "; ".join(f"{finding.rule}: {finding.evidence}" for finding in verdict.findings)
-                await posts.refuse_claimed(session, self.sender, [post_id], reason)
+                await claims.refuse(session, self.sender, [post_id], reason)
         return [post for post in claimed if post.id not in refused]
 
     async def _put_off(self, found: Sequence[tuple[ClaimedPost, AccessToken | Unusable]]) -> None:
@@ -226,7 +227,7 @@ class Window:
         async with self.at.transaction() as session:
             for reason in {token.reason for _, token in without}:
                 ids = [post.id for post, token in without if token.reason == reason]
-                await posts.give_back(session, self.sender, ids, reason, wait)
+                await claims.give_back(session, self.sender, ids, reason, wait)
             signed_out = [post.bot_id for post, token in without if token.needs_login]
             for handle in await bots.lose_login(session, signed_out):
                 log.warning("@%s needs to sign in: its posts wait", handle)
@@ -247,7 +248,7 @@ class Window:
             try:
                 async with self.at.transaction() as session:
                     await senders.beat(session, self.sender)
-                    await posts.renew_leases(session, self.sender, lease)
+                    await claims.renew(session, self.sender, lease)
                 if await bury_dead(self.at):
                     self._woken.set()
             except PASSING as error:
@@ -337,7 +338,7 @@ async def sweep(at: Connections) -> Swept:
     async with at.transaction() as session:
         unknown = await attempts.sweep(session)
     async with at.transaction() as session:
-        expired = await posts.expire(session, late, grace)
+        expired = await turns.expire(session, late, grace)
     async with at.transaction() as session:
         return Swept(unknown, expired, await threads.hold_broken(session))
 
@@ -347,13 +348,13 @@ async def catch_up(at: Connections) -> Sequence[CaughtUp]:
     posting = at.places.settings.posting
     late, grace = timedelta(seconds=posting.late_seconds), timedelta(seconds=posting.misfire_grace_seconds)
     async with at.transaction() as session:
-        found = await posts.late_ones(session, late=late, grace=grace, limit=LATE_ONES_AT_ONCE)
+        found = await turns.late_ones(session, late=late, grace=grace, limit=LATE_ONES_AT_ONCE)
         if not found:
             return ()
-        taken = await posts.turns_taken(session, list({post.bot_id for post in found}))
+        taken = await turns.taken(session, list({post.bot_id for post in found}))
         gap = timedelta(seconds=posting.catch_up_gap_seconds)
         caught = misfire.catch_up(found, await base.now(session), gap, taken)
-        await posts.give_turns(session, caught)
+        await turns.give(session, caught)
     return caught
 
 

@@ -17,9 +17,9 @@ from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.posts import NextStep, Outcome, fingerprint
 from tasks.operations import governor
 from tasks.operations.patience import PASSING, pauses
-from tasks.store import attempts, media, posts
+from tasks.store import attempts, claims, media
 from tasks.store.attempts import Marked, Sending, Settled
-from tasks.store.posts import ClaimedPost
+from tasks.store.claims import ClaimedPost
 
 log = logging.getLogger("vivesphere.debug")
 
@@ -109,4 +109,4 @@ async def _give_back(at: Connections, sender: UUID, post_ids: Sequence[UUID]) ->
     wait = timedelta(seconds=at.places.settings.posting.retry_seconds)
     with suppress(*PASSING):  # the lease ends by itself
         async with at.transaction() as session:
-            await posts.give_back(session, sender, post_ids, LEFT_OUT, wait)
+            await claims.give_back(session, sender, post_ids, LEFT_OUT, wait)

@@ -22,7 +22,7 @@ from tasks.operations import activity, governor, metric_readings
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import AccessTokens, access_tokens
 from tasks.operations.metric_readings import Reader, Reading
-from tasks.store import base, metrics, posts, sampling
+from tasks.store import base, deletions, metrics, sampling
 from tasks.store.metrics import AccountSnapshot, PostSnapshot
 from tasks.store.sampling import AccountRead, AppDue, DueAccount, DuePost, PostRead
 
@@ -354,7 +354,7 @@ async def _write_posts(at: Connections, read: Sequence[tuple[_Batch, Reading]], 
 
 async def _note_gone(session: AsyncSession, one: DuePost, fate: rules.Fate) -> None:
     if fate == "deleted":
-        await posts.deleted(session, one.post_id, "X does not have it any more; nobody deleted it here")
+        await deletions.done(session, one.post_id, "X does not have it any more; nobody deleted it here")
     await activity.remark(
         session, system("metrics"), "posts.gone", str(one.post_id), "activity", bot=one.handle, fate=fate
     )

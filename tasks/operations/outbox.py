@@ -32,7 +32,7 @@ from tasks.operations.credentials import AccessTokens
 from tasks.operations.patience import PASSING, pauses, ticks
 from tasks.store import attempts, bots, credentials
 from tasks.store.attempts import Settled
-from tasks.store.posts import ClaimedPost
+from tasks.store.claims import ClaimedPost
 
 log = logging.getLogger("vivesphere.debug")
 

@@ -21,7 +21,7 @@ from tasks.domain.posts import CANCELLABLE, Change, Draft
 from tasks.domain.roles import Actor
 from tasks.domain.schedule import planned
 from tasks.operations import activity, governor
-from tasks.store import attempts, base, bots, media, posts, verdicts
+from tasks.store import attempts, base, bots, deletions, media, posts, revisions, verdicts
 from tasks.store.bots import BotRow
 from tasks.store.media import MediaAsset
 from tasks.store.posts import PostRow
@@ -150,7 +150,7 @@ async def history(at: Connections, post_id: UUID, actor: Actor) -> PostHistory:
             post,
             await verdicts.of_post(session, post_id),
             await attempts.of_post(session, post_id),
-            await posts.revisions(session, post_id),
+            await revisions.of_post(session, post_id),
             await media.of_post(session, post_id),
         )
 
@@ -167,9 +167,8 @@ async def cancel(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
         before = await posts.lock(session, post_id)
         if before is None:
             raise NoSuchPostError(str(post_id))
-        cancelled = await posts.cancel(session, post_id, f"cancelled by {actor.name}") or await posts.want_cancelled(
-            session, post_id, actor.name
-        )
+        cancelled = await posts.cancel(session, post_id, f"cancelled by {actor.name}")
+        cancelled = cancelled or await deletions.want_cancelled(session, post_id, actor.name)
         post = await posts.get(session, post_id)
         if not cancelled or post is None:
             raise TooLateError(before.status)
@@ -202,7 +201,7 @@ async def edit(
         if post.status not in CANCELLABLE:
             raise TooLateError(post.status)
         changed = change.model_dump(exclude_unset=True)
-        before = await posts.draft_of(session, post_id)
+        before = await revisions.draft_of(session, post_id)
         try:
             draft = Draft.model_validate({**before.model_dump(), **changed})
         except ValidationError as error:
@@ -214,7 +213,7 @@ async def edit(
             return post, refused
         instant = planned(draft.due_at, draft.spread_seconds, draft.expires_at, post_id)
         fields = draft.model_dump(include=set(changed) - {"misfire_within_seconds"})
-        await posts.change(
+        await revisions.change(
             session,
             post_id,
             actor.name,
@@ -223,7 +222,7 @@ async def edit(
             **({"planned_at": instant, "next_at": instant} if {"due_at", "spread_seconds"} & changed.keys() else {}),
         )
         await verdicts.add(session, {(post_id, post.revision + 1): _verdict(judged)})
-        now_so = await posts.draft_of(session, post_id)
+        now_so = await revisions.draft_of(session, post_id)
         await activity.note(
             session,
             actor,
@@ -247,7 +246,7 @@ async def delete(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
         post = await posts.get(session, post_id, actor.within("posts.cancel"))
         if post is None:
             raise NoSuchPostError(str(post_id))
-        if not await posts.want_deleted(session, post_id, actor.name):
+        if not await deletions.want(session, post_id, actor.name):
             raise NotOutError(post.status)
         await activity.note(session, actor, "posts.delete", str(post_id), bot=post.bot, x_post_id=post.x_post_id)
     return post

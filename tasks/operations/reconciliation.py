@@ -25,10 +25,10 @@ from tasks.operations.credentials import AccessTokens, Unusable, access_tokens
 from tasks.operations.governor import NotNow
 from tasks.operations.patience import PASSING, ticks
 from tasks.operations.senders import bury_dead
-from tasks.store import attempts, base, looks, posts
+from tasks.store import attempts, base, deletions, looks, posts
 from tasks.store.attempts import Settled
+from tasks.store.deletions import UnwantedPost
 from tasks.store.looks import InDoubt
-from tasks.store.posts import UnwantedPost
 
 log = logging.getLogger("vivesphere.debug")
 
@@ -104,7 +104,7 @@ async def delete_unwanted(at: Connections) -> list[Reviewed]:
     """Delete on X what a person wants gone: what is out, and what was cancelled while nobody knew whether it is."""
     async with at.transaction() as session:
         now = await base.now(session)
-        unwanted = await posts.take_unwanted(session, LEASE, at.places.settings.reconciliation.batch)
+        unwanted = await deletions.take(session, LEASE, at.places.settings.reconciliation.batch)
     tokens = await access_tokens(at, {post.bot_id for post in unwanted}, now) if unwanted else {}
     return [await _delete(at, post, tokens[post.bot_id]) for post in unwanted]
 
@@ -125,7 +125,7 @@ async def _delete(at: Connections, post: UnwantedPost, token: AccessToken | Unus
         return Reviewed(post.id, post.handle, "marked", (post.x_post_id,), "wait", f"not deleted on X yet: {problem}")
     reason = f"deleted on X, as {post.wanted_by} wanted"
     async with at.transaction() as session:
-        await posts.deleted(session, post.id, reason)
+        await deletions.done(session, post.id, reason)
     return Reviewed(post.id, post.handle, "marked", (post.x_post_id,), "deleted", reason)
 
 

@@ -16,7 +16,7 @@ from tasks.domain.roles import Actor
 from tasks.domain.sightings import made_at, place_on_x
 from tasks.operations import activity
 from tasks.operations.reconciliation import doubt_of, terms_of
-from tasks.store import attempts, base, looks, posts
+from tasks.store import attempts, base, deletions, looks, posts
 from tasks.store.attempts import Settled
 from tasks.store.looks import Uncertain
 
@@ -105,7 +105,7 @@ async def _resolve(
     if one.choice == "requeue":
         await posts.send_now(session, post.id)
     elif one.choice == "discard":
-        await posts.discard(session, post.id, actor.name, said)
+        await deletions.discard(session, post.id, actor.name, said)
     row = await posts.lock(session, post.id)
     await activity.note(
         session,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.posts import NextStep, Outcome
 from tasks.store.base import Id, Instant, app_now, metadata, new_id
-from tasks.store.posts import ClaimedPost
+from tasks.store.claims import ClaimedPost
 
 publish_attempts = Table(
     "publish_attempts",

@@ -72,8 +72,7 @@ _ROWS = """
     LEFT JOIN posts AS before ON before.thread_id = post.thread_id AND before.thread_place = post.thread_place - 1
 """
 
-_TAKE = text(
-    """
+_TAKEN = """
     WITH due AS (
         SELECT attempt.id FROM publish_attempts AS attempt JOIN posts AS post ON post.id = attempt.post_id
         WHERE attempt.ended = 'unknown' AND post.status = 'unknown'
@@ -83,10 +82,8 @@ _TAKE = text(
         UPDATE publish_attempts SET look_at = app_now() + :lease FROM due WHERE publish_attempts.id = due.id
         RETURNING publish_attempts.id
     )
-    """  # noqa: S608  # nosec B608  # all of it is written here
-    + _ROWS
-    + " JOIN taken ON taken.id = attempt.id"
-)
+"""
+_TAKE = text(_TAKEN + _ROWS + " JOIN taken ON taken.id = attempt.id")
 
 
 async def take(session: AsyncSession, lease: timedelta, limit: int) -> Sequence[InDoubt]:

@@ -15,45 +15,29 @@ from tasks.store.base import values
 
 Labels = frozenset[str] | None
 
+_POSTS = (
+    "SELECT post.status, count(*) AS count, min(post.updated_at) AS oldest"
+    " FROM posts AS post JOIN bots AS bot ON bot.id = post.bot_id WHERE "
+)
+_OF_STATUS = " AND bears_one(bot, :labels) GROUP BY post.status"
+
 
 async def published(session: AsyncSession, since: datetime, labels: Labels) -> int:
     """Posts that went out."""
-    found = await _rows(
-        session,
-        "SELECT count(*) AS count FROM posts AS post JOIN bots AS bot ON bot.id = post.bot_id"
-        " WHERE post.status = 'published' AND post.published_at >= :since AND bears_one(bot, :labels)",
-        labels,
-        since=since,
-    )
-    return int(found[0]["count"])
+    found = await _posts(session, "post.status = 'published' AND post.published_at >= :since", labels, since=since)
+    return found["published"].count if found else 0
 
 
 async def failed(session: AsyncSession, since: datetime, labels: Labels) -> Mapping[str, Some]:
     """Posts that were refused or expired, by status."""
-    return _by_status(
-        await _rows(
-            session,
-            "SELECT post.status, count(*) AS count, min(post.updated_at) AS oldest"
-            " FROM posts AS post JOIN bots AS bot ON bot.id = post.bot_id"
-            " WHERE post.status IN ('refused', 'expired') AND post.updated_at >= :since AND bears_one(bot, :labels)"
-            " GROUP BY post.status",
-            labels,
-            since=since,
-        )
+    return await _posts(
+        session, "post.status IN ('refused', 'expired') AND post.updated_at >= :since", labels, since=since
     )
 
 
 async def doubtful(session: AsyncSession, labels: Labels) -> Mapping[str, Some]:
     """Posts that are unknown or held, by status, whenever that began."""
-    return _by_status(
-        await _rows(
-            session,
-            "SELECT post.status, count(*) AS count, min(post.updated_at) AS oldest"
-            " FROM posts AS post JOIN bots AS bot ON bot.id = post.bot_id"
-            " WHERE post.status IN ('unknown', 'held') AND bears_one(bot, :labels) GROUP BY post.status",
-            labels,
-        )
-    )
+    return await _posts(session, "post.status IN ('unknown', 'held')", labels)
 
 
 async def late(session: AsyncSession, before: datetime, labels: Labels) -> Some:
@@ -134,7 +118,7 @@ async def old_tokens(session: AsyncSession, before: datetime, labels: Labels) ->
         labels,
         before=before,
     )
-    return Some(found[0]["count"], found[0]["oldest"], tuple(found[0]["names"] or ()))
+    return _some(found[0])
 
 
 async def ending_keys(session: AsyncSession, before: datetime) -> Some:
@@ -148,12 +132,20 @@ async def ending_keys(session: AsyncSession, before: datetime) -> Some:
         ),
         {"before": before},
     )
-    row = values(found.one())
-    return Some(row["count"], row["oldest"], tuple(row["names"] or ()))
+    return _some(values(found.one()))
+
+
+async def _posts(session: AsyncSession, condition: str, labels: Labels, **given: Any) -> dict[str, Some]:
+    """Posts for which a condition, written in this file, holds, by status."""
+    return _by_status(await _rows(session, _POSTS + condition + _OF_STATUS, labels, **given))
 
 
 def _by_status(rows: Sequence[Mapping[str, Any]]) -> dict[str, Some]:
-    return {row["status"]: Some(row["count"], row["oldest"], tuple(row.get("names") or ())) for row in rows}
+    return {row["status"]: _some(row) for row in rows}
+
+
+def _some(row: Mapping[str, Any]) -> Some:
+    return Some(row["count"], row["oldest"], tuple(row.get("names") or ()))
 
 
 async def _rows(session: AsyncSession, statement: str, labels: Labels, **given: Any) -> list[dict[str, Any]]:

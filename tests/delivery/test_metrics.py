@@ -17,7 +17,7 @@ from tasks.domain.credentials import access_path
 from tasks.operations import deletions, maintenance, metrics, rollups
 from tasks.operations.deletions import Erased
 from tasks.operations.metrics import Collected, Plan
-from tasks.store.posts import ERASED
+from tasks.store.deletions import ERASED
 from tests.delivery.conftest import Sender
 from tests.makers import stored_app
 

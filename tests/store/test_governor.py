@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.posts import NextStep, Outcome
-from tasks.store import attempts, base, posts, rate_windows, senders
+from tasks.store import attempts, base, claims, posts, rate_windows, senders
 from tasks.store.attempts import Marked, Settled
-from tasks.store.posts import ClaimedPost, PostRow
+from tasks.store.claims import ClaimedPost
+from tasks.store.posts import PostRow
 from tasks.store.rate_windows import Reserved
 from tests.makers import A_ROOM, marked, stored_app, stored_bots, stored_posts
 from tests.waiting import until
@@ -28,7 +29,7 @@ async def claimed(session: AsyncSession, limit: int = 100) -> tuple[UUID, list[C
         session, host="here", boot_id="b", pid_namespace=1, pid=1, start_ticks=1, flow_run_id=None
     )
     times = {name: timedelta(minutes=15) for name in ("late", "grace")}
-    found = await posts.claim_due(
+    found = await claims.take(
         session, sender, ahead=timedelta(seconds=3), lease=timedelta(seconds=60), limit=limit, **times
     )
     return sender, list(found)

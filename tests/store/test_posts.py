@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from tasks.domain.misfire import CaughtUp
 from tasks.domain.posts import NextStep, Outcome
-from tasks.store import attempts, base, posts, senders
+from tasks.store import attempts, base, claims, posts, senders, turns
 from tasks.store.attempts import Settled
-from tasks.store.posts import ClaimedPost
+from tasks.store.claims import ClaimedPost
 from tests.makers import marked, stored_bots, stored_posts
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -24,7 +24,7 @@ async def a_sender(session: AsyncSession) -> UUID:
 
 async def claim(session: AsyncSession, sender: UUID, lease_seconds: float = 8, limit: int = 100) -> list[ClaimedPost]:
     return list(
-        await posts.claim_due(
+        await claims.take(
             session,
             sender,
             ahead=timedelta(seconds=3),
@@ -166,12 +166,12 @@ async def test_what_is_late_waits_for_its_misfire_policy(sessions: Sessions) -> 
         late = [(await stored_posts(session, bot, 1, -60, misfire=each))[0] for each in ("skip", "next_window")]
         [in_time] = await stored_posts(session, bot, 1, -5)
         assert [post.id for post in await claim(session, sender)] == [in_time]
-        found = await posts.late_ones(session, late=timedelta(seconds=30), grace=timedelta(minutes=15), limit=10)
+        found = await turns.late_ones(session, late=timedelta(seconds=30), grace=timedelta(minutes=15), limit=10)
         assert [post.id for post in found] == late
         at = await base.now(session)
-        await posts.give_turns(session, [CaughtUp(late[0], None, "skipped"), CaughtUp(late[1], at, "moved")])
+        await turns.give(session, [CaughtUp(late[0], None, "skipped"), CaughtUp(late[1], at, "moved")])
         assert [post.id for post in await claim(session, sender)] == [late[1]]
-        assert await posts.turns_taken(session, [bot]) == {bot: [at]}
+        assert await turns.taken(session, [bot]) == {bot: [at]}
         ended = await posts.get(session, late[0])
     assert ended is not None
     assert (ended.status, ended.reason) == ("expired", "skipped")
@@ -182,8 +182,8 @@ async def test_two_planners_do_not_give_the_same_turn_away(sessions: Sessions) -
     async with sessions.begin() as session:
         await stored_posts(session, (await stored_bots(session))[0], 2, -60)
     async with sessions.begin() as one, sessions.begin() as other:
-        assert len(await posts.late_ones(one, **wanted)) == 1
-        assert await posts.late_ones(other, **wanted) == []
+        assert len(await turns.late_ones(one, **wanted)) == 1
+        assert await turns.late_ones(other, **wanted) == []
 
 
 @pytest.mark.promise("P1")
@@ -259,7 +259,7 @@ async def test_a_post_too_late_expires_with_its_reason(sessions: Sessions) -> No
         [late] = await stored_posts(session, bot, due_in_seconds=-1000)
         [fresh] = await stored_posts(session, bot)
         assert [post.id for post in await claim(session, await a_sender(session))] == [fresh]
-        assert await posts.expire(session, timedelta(seconds=30), timedelta(minutes=15)) == [late]
+        assert await turns.expire(session, timedelta(seconds=30), timedelta(minutes=15)) == [late]
         row = await posts.get(session, late)
         assert row is not None
         assert (row.status, row.reason) == ("expired", "too late to be sent")
