@@ -28,7 +28,7 @@ from tasks.store.sampling import AccountRead, AppDue, DueAccount, DuePost, PostR
 
 POSTS, ACCOUNTS = "GET /2/tweets", "GET /2/users"
 FIRST_BOT = UUID(int=0)
-NO_TOKEN = "no bot of its app has a token that serves"  # noqa: S105  # nosec B105: a sentence
+NO_TOKEN = "no bot of its app has a token that serves"  # noqa: S105  # nosec B105
 # So many bots of an app are tried until X lets one look at accounts.
 READERS_TRIED = 5
 T = TypeVar("T")
