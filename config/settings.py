@@ -344,6 +344,9 @@ class Onboarding(Section):
 
     bots_folder: Path = wiring(Path("config/bots"), "Folder of bot files; relative to the project.")
     state_seconds: int = policy(600, "How long a started authorisation may take, in seconds.", ge=30, le=86_400)
+    connect_link_seconds: int = policy(
+        172_800, "How long a link for an account's owner is good for, in seconds.", ge=60, le=2_592_000
+    )
 
 
 class Audit(Section):

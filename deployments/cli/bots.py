@@ -1,6 +1,7 @@
 """`vivesphere bots`: bring in from files, look, connect."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from deployments.cli.client import Api, api, wait_for_run
 from deployments.cli.failures import FAILED, PERSON_NEEDED, USAGE, CommandError
 from deployments.cli.output import Json
 
+LOOK_SECONDS = 2.0
 CONNECT = "onboard-bots/on-demand"
 COLUMNS = (
     ("handle", "bot"),
@@ -44,6 +46,7 @@ def register(program: typer.Typer) -> None:
     app.command("list")(list_bots)
     app.command()(show)
     app.command()(login)
+    app.command()(reconnect)
     app.command()(forget)
     program.add_typer(app, name="bots")
 
@@ -102,6 +105,66 @@ def login(handle: str, as_json: Json = False) -> None:
         return
     output.say(f"sign in to X as @{link['handle']} and open, until {output.local(link['expires_at'])}:", problem=True)
     output.say(link["url"])
+
+
+def reconnect(
+    handles: Annotated[list[str] | None, typer.Argument(help="Bots such as @city_weather.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every bot that needs a login.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the links and end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print a link for the owner of each account, who needs no login here, and wait until all are connected.
+
+    A link shows a page of ours that says what will happen and leads on to X. It is good for one use and for its own
+    account alone; a new one voids the one before. With --json nothing is waited for. Exit 4 while owners are needed.
+    """
+    if bool(handles) == everything:
+        raise CommandError("name the bots, or say --all", USAGE)
+    with api() as gateway:
+        wanted = handles or [bot["handle"] for bot in gateway.get("/bots", state="needs_login")]
+        links = [_connect_link(gateway, _bare(handle)) for handle in wanted]
+        if as_json:
+            output.as_json(links)
+            raise typer.Exit(PERSON_NEEDED if links else 0)
+        if not links:
+            output.say("no bot needs a login")
+            return
+        for link in links:
+            output.say(_link_line(link), problem="problem" in link)
+        open_links = {link["handle"] for link in links if "url" in link}
+        left = open_links if no_wait else _wait_for_owners(gateway, open_links)
+    if left or len(open_links) < len(links):
+        raise typer.Exit(PERSON_NEEDED)
+
+
+def _connect_link(gateway: Api, handle: str) -> dict[str, Any]:
+    """The link of one bot; what hinders one bot stops no other."""
+    try:
+        return dict(gateway.post(f"/bots/{handle}/connect-link"))
+    except CommandError as error:
+        return {"handle": handle, "problem": error.text}
+
+
+def _link_line(link: dict[str, Any]) -> str:
+    if "problem" in link:
+        return f"@{link['handle']}: {link['problem']}"
+    return f"@{link['handle']}  until {output.local(link['expires_at'])}  {link['url']}"
+
+
+def _wait_for_owners(gateway: Api, handles: set[str]) -> set[str]:
+    """Say of each bot when it is connected; those that are not once a person ends it by Ctrl+C."""
+    left = set(handles)
+    output.say(f"waiting for {len(left)} owners; Ctrl+C ends this, and the links stay good", problem=True)
+    try:
+        while left:
+            waiting = {bot["handle"] for bot in gateway.get("/bots", state="needs_login")}
+            for handle in sorted(left - waiting):
+                left.discard(handle)
+                output.say(f"@{handle} is connected, {len(left)} to go")
+            time.sleep(LOOK_SECONDS if left else 0)
+    except KeyboardInterrupt:
+        output.say(f"{len(left)} are not connected yet: {', '.join(sorted(left))}", problem=True)
+    return left
 
 
 def bring_in(

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse
 
 from config.places import Places
 from deployments.gateway import contract, opening, problems
-from deployments.gateway.console import account, pages, sign_in
+from deployments.gateway.console import account, connect, pages, sign_in
 from deployments.gateway.doorway import Doorway
 from deployments.gateway.limits import Limits
 from deployments.gateway.proxy import PAGES, Proxy, Sorted
@@ -71,6 +71,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     ("", pages.router),
     ("", sign_in.router),
     ("", account.router),
+    ("", connect.router),
 )
 
 

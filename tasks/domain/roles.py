@@ -135,6 +135,7 @@ COMMANDS: Mapping[str, Permission | None] = {
     "bots import": "bots.write",
     "bots list": "bots.read",
     "bots login": "bots.connect",
+    "bots reconnect": "bots.connect",
     "bots show": "bots.read",
     "apps add": "apps.write",
     "apps budget": "apps.write",

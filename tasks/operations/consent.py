@@ -20,8 +20,9 @@ from tasks.domain.roles import Actor
 from tasks.operations import access_tokens, activity
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.bots import NoSuchBotError
-from tasks.store import base, bots, consents, x_apps
+from tasks.store import base, bots, connect_links, consents, x_apps
 from tasks.store.bots import BotRow
+from tasks.store.connect_links import LinkRow
 from tasks.store.x_apps import AppRow
 
 SCOPES = ("tweet.read", "tweet.write", "users.read", "media.write", "offline.access")
@@ -49,14 +50,14 @@ class Connected:
     bio_names_operator: bool
 
 
-async def start(at: Connections, handle: str, actor: Actor) -> ConsentLink:
-    """Open a consent and say where its page is; the verifier waits in the vault."""
+async def start(at: Connections, handle: str, actor: Actor, link: LinkRow | None = None) -> ConsentLink:
+    """Open a consent and say where its page is; the verifier waits in the vault. `link` is what led the owner here."""
     lifetime = timedelta(seconds=at.places.settings.onboarding.state_seconds)
     state = secrets.token_urlsafe(32)
     verifier = oauth.new_verifier()
     async with at.transaction() as session:
-        bot, app = await _bot_and_app(session, handle, actor.within("bots.connect"))
-        consent_id = await consents.add(session, bot.id, _digest(state), lifetime)
+        bot, app = await bot_and_app(session, handle, actor.within("bots.connect"))
+        consent_id = await consents.add(session, bot.id, _digest(state), lifetime, link.id if link else None)
         expires_at = await base.now(session) + lifetime
         await activity.note(session, actor, "consent.start", bot.handle, "security", bot_id=bot.id, app=app.name)
     await asyncio.to_thread(at.kv.write, _verifier_path(consent_id), {"verifier": verifier.get_secret_value()}, 0)
@@ -79,11 +80,11 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
             raise ConsentError(
                 "this sign-in link is unknown, used or too old: start again with `vivesphere bots login`"
             )
-        consent_id, bot_id = used
+        consent_id, bot_id, link_id = used
         bot = await bots.get(session, bot_id)
         if bot is None:
             raise ConsentError("the bot of this sign-in link is gone")
-        bot, app = await _bot_and_app(session, bot.handle)
+        bot, app = await bot_and_app(session, bot.handle)
         asked_at = await base.now(session)
     try:
         secret = await asyncio.to_thread(at.kv.read, _verifier_path(consent_id))
@@ -102,6 +103,8 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
     user = (await at.x.me(tokens.access_token)).data
     if (user.username or "").lower() != bot.handle.lower():
         raise ConsentError(f"@{user.username} signed in where @{bot.handle} was asked for: sign in as @{bot.handle}")
+    if link_id is not None:
+        await _use_link(at, link_id, user.id)
     # By the database's clock, and counted from before the first byte, so that it is never later than X's own.
     expires_at = asked_at + (tokens.expires_at - tokens.first_byte_at)
     token = AccessToken(tokens.access_token, expires_at)
@@ -127,9 +130,23 @@ def bio_names(description: str | None, operator_handle: str) -> bool:
     return bool(operator_handle) and f"@{operator_handle}".lower() in (description or "").lower()
 
 
-async def _bot_and_app(
+async def _use_link(at: Connections, link_id: UUID, x_user_id: str) -> None:
+    """The owner has come back by a connect link: it is for the account that was connected before, and for one use.
+
+    A handle can change hands on X; the account's id cannot.
+    """
+    async with at.transaction() as session:
+        link = await connect_links.get(session, link_id)
+        if link is not None and link.x_user_id not in (None, x_user_id):
+            raise ConsentError("another account has this handle now: the link is for the one that was connected before")
+        if link is None or not await connect_links.use(session, link_id):
+            raise ConsentError("this link was used, replaced or has ended meanwhile")
+
+
+async def bot_and_app(
     session: AsyncSession, handle: str, within: Collection[str] | None = None
 ) -> tuple[BotRow, AppRow]:
+    """A bot within labels and the app that it signs in through; raises NoSuchBotError, ConsentError."""
     found = await bots.by_handles(session, [handle], within)
     if not found:
         raise NoSuchBotError(handle)

@@ -274,6 +274,14 @@ async def counts(session: AsyncSession, within: Collection[str] | None = None) -
     return {row[0]: row[1] for row in found}
 
 
+async def waiting(session: AsyncSession, bot_id: UUID) -> int:
+    """How many posts of a bot wait for their instant, or for its login."""
+    found = await session.execute(
+        select(func.count()).where(posts.c.bot_id == bot_id, posts.c.status.in_(("scheduled", "claimed")))
+    )
+    return found.scalar_one()
+
+
 async def cancel(session: AsyncSession, post_id: UUID, reason: str) -> bool:
     """Cancel one that is not on its way yet; False where it was too late."""
     found = await session.execute(

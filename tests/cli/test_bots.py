@@ -1,10 +1,15 @@
 """Bots from files into the database, from the command line."""
 
+import asyncio
 import json
 from pathlib import Path
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
 from tests.cli.conftest import Terminal, bot_file
 from tests.prefect_stand_in import PrefectStandIn
+from tests.waiting import until
 
 
 async def test_an_import_shows_its_diff_and_the_second_one_changes_nothing(stack: Terminal, tmp_path: Path) -> None:
@@ -120,3 +125,32 @@ async def test_personas_come_in_with_their_bots(stack: Terminal, tmp_path: Path)
     bot_file(tmp_path / "bots")
     await stack("bots", "import", tmp_path / "bots", "--yes", "--no-connect")
     assert "Voice of city_weather" in (await stack("personas", "list")).out
+
+
+async def test_twenty_owners_are_waited_for_and_each_is_told_of(
+    stack: Terminal, tmp_path: Path, sessions: async_sessionmaker[AsyncSession]
+) -> None:
+    await stack("apps", "add", "--name", "main", "--use-case", "Service", "--client-id", "id", "--public")
+    handles = [f"bot_{number:02}" for number in range(20)]
+    for handle in handles:
+        bot_file(tmp_path / "bots", handle, app="main")
+    await stack("bots", "import", tmp_path / "bots", "--no-connect", "--yes")
+
+    async def come_back() -> bool:
+        async with sessions.begin() as session:
+            made = await session.scalar(text("SELECT count(*) FROM connect_links"))
+            if made == len(handles):
+                await session.execute(text("UPDATE bots SET state = 'active' WHERE handle LIKE 'bot_%'"))
+        return made == len(handles)
+
+    ended, _ = await asyncio.gather(stack("bots", "reconnect", "--all"), until(come_back))
+    assert ended.code == 0
+    links = [line for line in ended.out.splitlines() if "/connect?link=" in line]
+    assert [line.split()[0] for line in links] == [f"@{handle}" for handle in handles]
+    told = [line for line in ended.out.splitlines() if "is connected" in line]
+    assert told[-1] == "@bot_19 is connected, 0 to go"
+    assert len(told) == len(handles)
+    assert (await stack("bots", "reconnect", "--all")).out == "no bot needs a login\n"
+    unknown = await stack("bots", "reconnect", "@nobody", "bot_00", "--no-wait")
+    assert (unknown.code, unknown.out.split()[0]) == (4, "@bot_00")
+    assert "@nobody: there is no bot @nobody" in unknown.err

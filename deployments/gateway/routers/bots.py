@@ -13,7 +13,7 @@ from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.new_bots import NewBot
 from tasks.domain.personas import Bot
 from tasks.domain.roles import Actor
-from tasks.operations import accounts, bot_records, bots, consent
+from tasks.operations import accounts, bot_records, bots, connect_links, consent
 
 router = APIRouter(prefix="/bots", tags=["bots"])
 
@@ -164,6 +164,12 @@ async def bring_in(
 async def login(handle: str, caller: Annotated[Actor, needs("bots.connect")], at: Opened) -> Link:
     """Open a consent on X; the account's owner follows the link."""
     return Link.model_validate(await consent.start(at, handle.removeprefix("@"), caller))
+
+
+@router.post("/{handle}/connect-link", status_code=201)
+async def connect_link(handle: str, caller: Annotated[Actor, needs("bots.connect")], at: Opened) -> Link:
+    """Make a link to a page of ours that the account's owner needs no login for; the one before is void."""
+    return Link.model_validate(await connect_links.make(at, handle.removeprefix("@"), caller))
 
 
 @router.post("/{handle}/forget")
