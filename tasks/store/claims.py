@@ -39,9 +39,13 @@ class ClaimedPost:
     time_zone: str
 
 
+# Candidates that are looked at under the lock for each post to be taken.
+SPARE = 10
+
 # The instant is a sub-select: app_now() is volatile, and a volatile function in the condition would rule out the index.
 # What is late is not taken before its misfire policy gave it a turn. Where more is due than is taken, bots take turns:
-# the first post of each goes before the second of any. The outer conditions are looked at again under the lock.
+# the first post of each goes before the second of any. The outer conditions are looked at again under the lock, of so
+# many that those which other senders hold at that moment can be done without.
 _CLAIM_DUE = text(
     """
     WITH due AS (
@@ -59,12 +63,14 @@ _CLAIM_DUE = text(
             AND misfires_at(post, :late, :grace) > (SELECT app_now())
             AND bot.state = 'active'
             AND (coalesce(post.thread_place, 1) = 1 OR before.status = 'published')
-            AND media_ready(post)
+            AND (post.media_count = 0 OR media_ready(post))
             AND (NOT (SELECT EXISTS (SELECT 1 FROM stops WHERE lifted_at IS NULL)
                 OR EXISTS (SELECT 1 FROM breakers WHERE closed_at IS NULL)) OR NOT silenced(bot))
+    ), first AS (
+        SELECT * FROM due ORDER BY turn, next_at, id LIMIT :among
     ), chosen AS (
         SELECT post.id, due.handle, due.time_zone, due.before_x_post_id
-        FROM due JOIN posts AS post ON post.id = due.id
+        FROM first AS due JOIN posts AS post ON post.id = due.id
         LEFT JOIN senders AS holder ON holder.id = post.lease_sender
         WHERE post.status = 'scheduled'
             OR (post.status = 'claimed' AND (post.lease_until < (SELECT app_now()) OR holder.died_at IS NOT NULL))
@@ -101,7 +107,15 @@ async def take(
     limit: int,
 ) -> Sequence[ClaimedPost]:
     """Take up to `limit` posts due within `ahead` and not late; rows that another sender holds are skipped."""
-    given = {"sender": sender, "ahead": ahead, "lease": lease, "late": late, "grace": grace, "limit": limit}
+    given = {
+        "sender": sender,
+        "ahead": ahead,
+        "lease": lease,
+        "late": late,
+        "grace": grace,
+        "limit": limit,
+        "among": SPARE * limit,
+    }
     found = [ClaimedPost(**values(row)) for row in await session.execute(_CLAIM_DUE, given)]
     return sorted(found, key=lambda post: (post.next_at, post.id))
 

@@ -275,3 +275,12 @@ async def test_a_claim_uses_its_index(sessions: Sessions) -> None:
             )
         )
         assert "posts_due" in "\n".join(row[0] for row in plan)
+
+
+async def test_whether_a_post_is_past_its_time_is_judged_within_the_query_and_not_by_a_call_for_each(
+    sessions: Sessions,
+) -> None:
+    judged = "SELECT 1 FROM posts AS post WHERE misfires_at(post, interval '30 s', interval '15 min') > now()"
+    async with sessions.begin() as session:
+        plan = "\n".join(row[0] for row in await session.execute(text("EXPLAIN (VERBOSE) " + judged)))
+    assert "planned_at" in plan and "misfires_at" not in plan, plan
