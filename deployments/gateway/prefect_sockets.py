@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from yarl import URL
 
-from deployments.gateway import callers, origins, paths, prefect_bodies, prefect_routes, sign_in
+from deployments.gateway import opened, origins, paths, prefect_bodies, prefect_routes, sign_in
 from deployments.gateway.prefect_auth import PrefectAuth
 from deployments.gateway.prefect_routes import Route
 from deployments.gateway.problems import ProblemError
@@ -74,7 +74,7 @@ class Sockets:
             permission = PERMISSIONS[min(routes[0].classes)]
             if not actor.may_everywhere(permission):
                 await prefect_requests.refused(
-                    callers.connections(socket), actor, permission, prefect_routes.WEBSOCKET, address.path
+                    opened.connections(socket), actor, permission, prefect_routes.WEBSOCKET, address.path
                 )
                 raise _Refused(REFUSED, f"{actor.name} lacks the permission {permission}")
             await self._serve(socket, routes[0], address.target, asking, permission)
@@ -139,7 +139,7 @@ async def _first_message(socket: WebSocket) -> _Asking:
     if message.get("type") != "auth":
         raise _Refused(REFUSED, "the first message has to be of type 'auth'")
     token = message.get("token")
-    running = callers.running(socket)
+    running = opened.running(socket)
     # A page sends what it finds in its own storage, which is nothing of ours: its cookie speaks for it.
     if isinstance(token, str) and ":" in token:
         return lambda: sign_in.holder(running, token)

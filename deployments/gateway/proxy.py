@@ -18,8 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from yarl import URL
 
 from config.places import Places
-from deployments.gateway import callers, paths, prefect_bodies, prefect_routes
-from deployments.gateway.callers import Callers
+from deployments.gateway import opened, paths, prefect_bodies, prefect_routes, sign_in
 from deployments.gateway.limits import Limits
 from deployments.gateway.paths import Address
 from deployments.gateway.prefect_auth import PrefectAuth
@@ -123,7 +122,6 @@ class Proxy:
     def __init__(self, places: Places, limits: Limits) -> None:
         self._places = places
         self._auth = PrefectAuth(places)
-        self._callers = Callers()
         self._limits = limits
         self._client: aiohttp.ClientSession | None = None
 
@@ -176,21 +174,21 @@ class Proxy:
             return await self._forward(request, address, routes[0], b"", {}, send)
         reads = all(route.reads for route in routes)
         try:
-            actor = await self._callers.of(request, fresh=not reads)
+            actor = await sign_in.identify(opened.running(request), request.scope, fresh=not reads)
         except ProblemError as error:
             if error.status == 401 and address.path.startswith(PAGES) and _is_page(request):
                 return RedirectResponse(f"{SIGN_IN_PAGE}?next={address.raw}", 303)
             raise
         missing = next((missing for route in routes if (missing := _missing(actor, route))), None)
         if missing is not None:
-            await prefect_requests.refused(callers.connections(request), actor, missing, request.method, address.path)
+            await prefect_requests.refused(opened.connections(request), actor, missing, request.method, address.path)
             raise ProblemError(403, "not-allowed", f"{actor.name} lacks the permission {missing} for everything")
         left = None if address.path.startswith(STATIC) else await self._limits.take(actor, reads=reads)
         body = await self._body(request, routes, actor, address)
         if not reads and not _is_worker(actor):
             # Before it is passed on: nothing happens that is not written down.
             await prefect_requests.passed_on(
-                callers.connections(request), actor, _needed(routes[0]), request.method, address.path
+                opened.connections(request), actor, _needed(routes[0]), request.method, address.path
             )
         extra = dict(left.headers) if left else {}
         return await self._forward(request, address, routes[0], body, extra, send, as_page=not _is_worker(actor))
@@ -208,7 +206,7 @@ class Proxy:
                 await self._may_go_on(body, address)
         except ProblemError as error:
             await prefect_requests.refused(
-                callers.connections(request), actor, _needed(routes[0]), request.method, address.path, error.problem
+                opened.connections(request), actor, _needed(routes[0]), request.method, address.path, error.problem
             )
             raise
         return prefect_bodies.write(body)

@@ -69,19 +69,22 @@ async def holder(running: Ready, credential: str) -> Actor | None:
         return None
 
 
-async def identify(running: Ready, scope: Scope) -> Actor:
+async def identify(running: Ready, scope: Scope, *, fresh: bool | None = None) -> Actor:
     """As `authenticate`, but raises the reason, 401 or 403, and notes the refusal.
 
-    What only looks is believed for a few seconds without asking the database; what changes something never is.
+    What only looks is believed for a few seconds without asking the database; what changes something never is, and
+    `fresh` says which it is where the method does not: Prefect's searches are sent by POST.
     """
+    if fresh is None:
+        fresh = changes(scope)
     shown = credential(Headers(scope=scope))
     session = None if shown is not None else cookies.read(scope)
     try:
         if session is not None and changes(scope) and not same_origin(scope):
             raise ProblemError(403, "cross-site", "a session counts only on pages of ours: send a token or a key")
         if session is not None:
-            return await _recognised(running, session, fresh=changes(scope))
-        return await _by_credential(running, shown, fresh=changes(scope))
+            return await _recognised(running, session, fresh)
+        return await _by_credential(running, shown, fresh)
     except ProblemError as problem:
         note(scope, problem)
         raise

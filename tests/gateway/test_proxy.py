@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -285,6 +286,35 @@ async def test_a_disabled_user_changes_nothing_any_more(ask: Any, prefect: Recor
     prefect.taken()
     assert (await ask("operator", "POST", START, json={})).status_code == 401
     assert (await ask("operator", "GET", "/api/hello")).status_code == 401
+    assert prefect.taken() == []
+
+
+@pytest.mark.promise("A1")
+@pytest.mark.parametrize(
+    ("way", "status"), [("disable", 401), ("offboard", 401), ("key", 401), ("role", 403)], ids=lambda way: str(way)
+)
+async def test_what_was_taken_away_opens_nothing_from_the_answer_on(
+    ask: Any, front: Front, prefect: Recorder, way: str, status: int
+) -> None:
+    """Whoever looks is believed for some seconds, but no second longer than he may look."""
+    assert front.places.settings.gateway.remembered_seconds >= 1
+    looks = (("GET", "/api/hello"), ("POST", "/api/flows/filter"), ("GET", "/v2/dashboard"), ("GET", "/api/v1/bots"))
+    for method, path in looks:
+        assert (await ask("viewer", method, path)).status_code == 200
+    user = (await front.call("GET", "/users/the-viewer")).json()
+    if way == "key":
+        [key] = (await front.call("GET", "/keys", params={"user_id": user["id"]})).json()
+        done = await front.call("DELETE", f"/keys/{key['id']}")
+    elif way == "role":
+        done = await front.call("POST", "/roles/revoke", json={"user_id": user["id"], "role": "viewer"})
+    else:
+        done = await front.call("POST", f"/users/the-viewer/{way}")
+    done.raise_for_status()
+    prefect.taken()
+    began = time.monotonic()
+    answers = [(await ask("viewer", method, path)).status_code for method, path in looks]
+    print(f"{way}: looked {len(looks)} times within {time.monotonic() - began:.3f} s of the answer: {answers}")
+    assert answers == [status] * len(looks)
     assert prefect.taken() == []
 
 
