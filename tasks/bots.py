@@ -6,6 +6,7 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from tasks.connections import Connections
 from tasks.domain.roles import system
@@ -16,7 +17,7 @@ from tasks.operations import onboarding
 async def find_waiting_bots(run_request_id: UUID | None) -> list[str]:
     """Handles of the bots that the request names and that need a sign-in."""
     async with Connections.shared("keys") as at:
-        handles = await onboarding.waiting(at, run_request_id)
+        handles = await onboarding.waiting(at, run_request_id, UUID(str(flow_run.id)))
     get_run_logger().info("%d bots need a sign-in", len(handles))
     return handles
 
@@ -26,7 +27,7 @@ async def find_waiting_bots(run_request_id: UUID | None) -> list[str]:
 async def connect_bots(handles: Sequence[str]) -> int:
     """Connect bots side by side; the log has a line for each."""
     async with Connections.shared("keys") as at:
-        found = await onboarding.connect(at, handles, system("onboard-bots"))
+        found = await onboarding.connect(at, handles, system(onboarding.FLOW))
     logger = get_run_logger()
     for one in found:
         (logger.info if one.state == "active" else logger.warning)("@%s %s: %s", one.handle, one.state, one.said)

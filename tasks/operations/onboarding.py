@@ -19,6 +19,7 @@ from tasks.store.run_requests import Wanted
 
 # Consents under way at once; X's and the vault's work, not ours.
 AT_ONCE = 4
+FLOW = "onboard-bots"
 # A run that nobody asked for through us was started on Prefect's pages, where a role for everything is needed.
 EVERYTHING = Wanted({}, None)
 
@@ -32,10 +33,12 @@ class Onboarded:
     said: str
 
 
-async def waiting(at: Connections, run_request_id: UUID | None) -> list[str]:
-    """Handles of bots that need a sign-in: those that the request names, or all of them."""
+async def waiting(at: Connections, run_request_id: UUID | None, flow_run_id: UUID) -> list[str]:
+    """Handles of bots that need a sign-in: those that the run's own request names, or all of them."""
     async with at.transaction() as session:
-        asked = EVERYTHING if run_request_id is None else await run_requests.wanted(session, run_request_id)
+        asked = EVERYTHING
+        if run_request_id is not None:
+            asked = await run_requests.take(session, run_request_id, FLOW, flow_run_id)
         found = await bots.list_all(session, state="needs_login", within=asked.labels)
     handles = asked.arguments.get("handles")
     wanted = None if handles is None else {handle.lower() for handle in handles}

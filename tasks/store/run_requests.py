@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Table, Text, insert, select, true, update
+from sqlalchemy import Column, ColumnElement, Table, Text, func, insert, or_, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -62,14 +62,26 @@ async def add(
 
 
 async def served(session: AsyncSession, request_id: UUID, flow_run_id: UUID) -> None:
-    """Note the flow run that serves a request."""
-    await session.execute(update(run_requests).where(run_requests.c.id == request_id).values(flow_run_id=flow_run_id))
+    """Note the flow run that serves a request, unless it is known."""
+    await session.execute(
+        update(run_requests)
+        .where(run_requests.c.id == request_id, run_requests.c.flow_run_id.is_(None))
+        .values(flow_run_id=flow_run_id)
+    )
 
 
-async def wanted(session: AsyncSession, request_id: UUID) -> Wanted:
-    """What was asked for; where no such request was written down, nothing for nobody."""
+async def take(session: AsyncSession, request_id: UUID, flow: str, flow_run_id: UUID) -> Wanted:
+    """What a run of `flow` was asked for. A request serves one run, the first that takes it; where this run has none,
+    nothing for nobody."""
     found = await session.execute(
-        select(run_requests.c.arguments, run_requests.c.labels).where(run_requests.c.id == request_id)
+        update(run_requests)
+        .where(
+            run_requests.c.id == request_id,
+            func.split_part(run_requests.c.deployment, "/", 1) == flow,
+            or_(run_requests.c.flow_run_id.is_(None), run_requests.c.flow_run_id == flow_run_id),
+        )
+        .values(flow_run_id=flow_run_id)
+        .returning(run_requests.c.arguments, run_requests.c.labels)
     )
     row = found.one_or_none()
     if row is None:
@@ -78,15 +90,19 @@ async def wanted(session: AsyncSession, request_id: UUID) -> Wanted:
 
 
 async def runs_within(
-    session: AsyncSession, within: Collection[str], deployment: str | None, limit: int
+    session: AsyncSession, within: Collection[str], deployment: str | None, after: UUID | None, limit: int
 ) -> Sequence[UUID]:
-    """Flow runs that were asked for within these labels, the latest first."""
+    """Flow runs that were asked for within these labels, the latest first; `after` is one of them."""
     asked = (
         select(run_requests.c.flow_run_id)
         .where(in_scope(within), run_requests.c.flow_run_id.is_not(None))
-        .order_by(run_requests.c.requested_at.desc(), run_requests.c.id.desc())
+        # Ids of ours grow with time.
+        .order_by(run_requests.c.id.desc())
         .limit(limit)
     )
+    if after is not None:
+        place = select(run_requests.c.id).where(run_requests.c.flow_run_id == after).scalar_subquery()
+        asked = asked.where(run_requests.c.id < place)
     if deployment is not None:
         asked = asked.where(run_requests.c.deployment == deployment)
     return list((await session.execute(asked)).scalars())

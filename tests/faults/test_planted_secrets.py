@@ -49,7 +49,10 @@ BOOTSTRAP_FILES: Mapping[str, tuple[str, str]] = {
     "secrets/first-sign-in.link": (FIRST_LINK, "a person opens it, once, and it is gone"),
     "secrets/cli.key": (CLI_KEY, "a person's command line is no process of the stack"),
     "secrets/x-sandbox.token": (SANDBOX_CONTROL, "belongs to the stand-in for X, not to us"),
-    "run/prefect.auth": (PREFECT_AUTH, "new at each `up`; a person signs in to Prefect's pages with it"),
+    "run/prefect.auth": (
+        PREFECT_AUTH,
+        "new at each `up`; gateway and command line call Prefect's server with it",
+    ),
     "prefect/server/profiles.toml": (PREFECT_AUTH, "the server takes it from a file, so that /proc does not show it"),
     **{f"run/{role}.secret-id": (f"secret-id of {role}", "ten minutes of a process's sign-in") for role in ROLES},
 }

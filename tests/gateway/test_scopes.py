@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from tasks.domain.roles import RIGHTS, Actor, Grant, Role
 from tasks.operations import onboarding
+from tasks.store import run_requests
 from tests.gateway.conftest import Front, a_key
 from tests.gateway.test_sign_in import every_route
 from tests.makers import a_bot, a_draft, a_persona
@@ -165,10 +166,31 @@ async def test_a_run_works_within_the_labels_of_who_asked_for_it(
     async with sessions.begin() as session:
         await session.execute(text("UPDATE bots SET state = 'needs_login'"))
     at = front.app.state.opening.ready.connections
-    assert await onboarding.waiting(at, UUID(started["request_id"])) == [handle(OURS)]
-    # A request that nobody wrote down is nobody's.
-    assert await onboarding.waiting(at, uuid4()) == []
-    assert len(await onboarding.waiting(at, None)) == 2
+    request, run = UUID(started["request_id"]), UUID(started["flow_run_id"])
+    # Twice: a run is taken up again after a crash.
+    for _ in range(2):
+        assert await onboarding.waiting(at, request, run) == [handle(OURS)]
+    # Another's request, and one that nobody wrote down, are nobody's.
+    assert await onboarding.waiting(at, request, uuid4()) == []
+    assert await onboarding.waiting(at, uuid4(), run) == []
+    assert len(await onboarding.waiting(at, None, run)) == 2
+
+
+@pytest.mark.promise("A2")
+async def test_a_request_is_served_by_one_run_of_the_flow_that_it_names(
+    front: Front, two: Two, sessions: Sessions
+) -> None:
+    at, run = front.app.state.opening.ready.connections, uuid4()
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE bots SET state = 'needs_login'"))
+        # The run may begin before the gateway has noted which it is.
+        request = await run_requests.add(session, "onboard-bots/on-demand", {}, "anna", [OURS])
+        elsewhere = await run_requests.add(session, "rotate-credentials/daily", {}, "anna", None)
+    assert await onboarding.waiting(at, elsewhere, run) == []
+    assert await onboarding.waiting(at, request, run) == [handle(OURS)]
+    async with sessions.begin() as session:
+        await run_requests.served(session, request, uuid4())
+    assert await onboarding.waiting(at, request, run) == [handle(OURS)]
 
 
 @pytest.mark.promise("A2")
