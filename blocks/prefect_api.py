@@ -109,11 +109,23 @@ class PrefectApi:
         found = await self._ask("GET", f"/flow_runs/{run_id}", missing_is_none=True)
         return self._run(found) if found is not None else None
 
-    async def recent(self, deployment_id: UUID | None = None, limit: int = 20) -> Sequence[FlowRun]:
-        """Runs on our work pool that are due or done, the latest first; the ones planned for later are left out."""
+    async def recent(
+        self,
+        deployment_id: UUID | None,
+        limit: int,
+        before: datetime | None = None,
+        but: Sequence[UUID] = (),
+    ) -> Sequence[FlowRun]:
+        """Runs on our work pool that have started, the latest first: not after the instant `before`, and none of
+        those in `but`."""
+        runs: dict[str, Any] = {"start_time": {"is_null_": False}}
+        if before is not None:
+            runs["start_time"]["before_"] = before.isoformat()
+        if but:
+            runs["id"] = {"not_any_": [str(run_id) for run_id in but]}
         wanted: dict[str, Any] = {
             "work_pools": {"name": {"any_": [self._places.settings.prefect.work_pool]}},
-            "flow_runs": {"start_time": {"is_null_": False}},
+            "flow_runs": runs,
             "sort": "START_TIME_DESC",
             "limit": limit,
         }

@@ -90,11 +90,17 @@ class PrefectStandIn:
         async def recent(body: dict[str, Any]) -> list[dict[str, Any]]:
             wanted = body.get("deployments", {}).get("id", {}).get("any_")
             ids = body.get("flow_runs", {}).get("id", {}).get("any_")
-            return [
+            but = body.get("flow_runs", {}).get("id", {}).get("not_any_", ())
+            before = body.get("flow_runs", {}).get("start_time", {}).get("before_")
+            found = [
                 run
                 for run in self.runs.values()
-                if (wanted is None or run["deployment_id"] in wanted) and (ids is None or run["id"] in ids)
+                if (wanted is None or run["deployment_id"] in wanted)
+                and (ids is None or run["id"] in ids)
+                and run["id"] not in but
+                and (before is None or (run["start_time"] or "") <= before)
             ]
+            return sorted(found, key=lambda run: run["start_time"] or "", reverse=True)[: body.get("limit", 200)]
 
         return app
 

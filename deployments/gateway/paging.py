@@ -14,11 +14,13 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 
 from deployments.gateway.problems import ProblemError
+from tasks.operations.runs import After
 from tasks.store.logs import Place
 
 T = TypeVar("T")
 
 NAMES_MAX = 1000
+AGES_MAX = 200
 CURSOR_CHARACTERS_MAX = 1000
 
 Cursor = Annotated[str | None, Query(max_length=CURSOR_CHARACTERS_MAX, description="Where the page before it ended.")]
@@ -48,8 +50,22 @@ def line_place(text: str) -> Place:
     return Place(_instant(at), origin, number)
 
 
-class ByName:
-    """A part of a list in the order of names; the Link header of the answer leads to the next one (RFC 8288)."""
+class _Part:
+    """A part of a list; the Link header of the answer leads to the next one (RFC 8288)."""
+
+    def __init__(self, request: Request, response: Response, limit: int) -> None:
+        self._request = request
+        self._response = response
+        self.limit = limit
+
+    def lead(self, place: list[str]) -> None:
+        """Tell where the next part begins."""
+        url = self._request.url.include_query_params(cursor=_written(place), limit=self.limit)
+        self._response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+
+
+class ByName(_Part):
+    """A part of a list in the order of names."""
 
     def __init__(
         self,
@@ -58,15 +74,13 @@ class ByName:
         cursor: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=NAMES_MAX)] = 100,
     ) -> None:
-        self._request = request
-        self._response = response
-        self.limit = limit
+        super().__init__(request, response, limit)
         self.after = _made(str, *_read(cursor, 1)) if cursor else None
 
     def shown(self, rows: Sequence[T], name: Callable[[T], str]) -> Sequence[T]:
         """The rows of this part, of `limit` + 1 that were looked up after `after`."""
         if len(rows) > self.limit:
-            self._response.headers["Link"] = f'<{self._next(name(rows[self.limit - 1]))}>; rel="next"'
+            self.lead([name(rows[self.limit - 1])])
         return rows[: self.limit]
 
     def cut(self, rows: Sequence[T], name: Callable[[T], str]) -> Sequence[T]:
@@ -75,21 +89,56 @@ class ByName:
         rest = [row for row in ordered if self.after is None or name(row) > self.after]
         return self.shown(rest[: self.limit + 1], name)
 
-    def _next(self, name: str) -> str:
-        url = self._request.url.include_query_params(cursor=_written([name]), limit=self.limit)
-        return f"{url.path}?{url.query}"
+
+class ByAge(_Part):
+    """A part of a list in which the latest comes first."""
+
+    def __init__(
+        self,
+        request: Request,
+        response: Response,
+        cursor: Cursor = None,
+        limit: Annotated[int, Query(ge=1, le=AGES_MAX)] = 20,
+    ) -> None:
+        super().__init__(request, response, limit)
+        self._place = _read(cursor, None) if cursor else []
+
+    @property
+    def after_id(self) -> UUID | None:
+        """The last thing of the part before, in a list whose place is an id."""
+        if not self._place:
+            return None
+        if len(self._place) > 1:
+            raise _no_cursor()
+        return _made(UUID, self._place[0])
+
+    @property
+    def after_run(self) -> After | None:
+        """The last run of the part before."""
+        if not self._place:
+            return None
+        started_at, *run_ids = self._place
+        if not run_ids:
+            raise _no_cursor()
+        return After(_instant(started_at) if started_at else None, tuple(_made(UUID, run_id) for run_id in run_ids))
+
+    def shown(self, rows: Sequence[T], place: Callable[[T], list[str]]) -> Sequence[T]:
+        """The rows of this part, of `limit` + 1 that were looked up; `place` is the cursor that goes on after one."""
+        if len(rows) > self.limit:
+            self.lead(place(rows[self.limit - 1]))
+        return rows[: self.limit]
 
 
 def _written(parts: list[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def _read(text: str, length: int) -> list[Any]:
+def _read(text: str, length: int | None) -> list[Any]:
     try:
         found = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
         raise _no_cursor() from None
-    if not isinstance(found, list) or len(found) != length:
+    if not isinstance(found, list) or not found or length not in (None, len(found)):
         raise _no_cursor()
     return found
 

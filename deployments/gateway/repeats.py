@@ -3,7 +3,11 @@
 Who may not do a thing is told so before his key is looked at, and whose role has ended hears no old answer.
 """
 
-from typing import Any, cast
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, cast
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -21,9 +25,12 @@ REPLAYED = "Idempotent-Replayed"
 KEY_CHARACTERS_MAX = 200
 # Of an answer that is said again, those that are not made anew for each answer.
 KEPT_HEADERS = ("content-type", "location", "etag", "link")
-# Files are not read twice; what is sent is told by its length, and kept once by its content anyway.
+# A file is laid aside while its digest is made, beyond this size on the disk.
 STREAMED = "application/octet-stream"
+IN_MEMORY_BYTES = 8 * 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 _CLAIM = "vivesphere.claim"
+_FILE = "vivesphere.file"
 
 
 class RepeatedError(Exception):
@@ -74,7 +81,23 @@ class Repeats:
                 for one in held:
                     await send(one)
 
-        await self._app(scope, receive, sending)
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            if _FILE in scope:
+                scope[_FILE].close()
+
+
+async def content(request: Request) -> AsyncIterator[bytes]:
+    """The bytes of a request that is a file, whether they were read for its key or not."""
+    file: IO[bytes] | None = request.scope.get(_FILE)
+    if file is None:
+        async for piece in request.stream():
+            yield piece
+        return
+    file.seek(0)
+    while piece := await asyncio.to_thread(file.read, CHUNK_BYTES):
+        yield piece
 
 
 async def _keep(at: Connections, taken: Claim, messages: list[Message]) -> None:
@@ -93,7 +116,7 @@ async def _said(request: Request) -> bytes:
     """What makes a request the same as another."""
     headers = request.headers
     streamed = headers.get("content-type", "").startswith(STREAMED)
-    body = headers.get("content-length", "").encode() if streamed else await request.body()
+    body = await _laid_aside(request) if streamed else await request.body()
     parts: list[Any] = [
         request.method.encode(),
         request.scope["path"].encode(),
@@ -102,3 +125,14 @@ async def _said(request: Request) -> bytes:
         body,
     ]
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+async def _laid_aside(request: Request) -> bytes:
+    """The digest of a file, which `content` gives out afterwards."""
+    # Closed by Repeats, once the request is answered.
+    file = request.scope[_FILE] = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115
+    digest = hashlib.sha256()
+    async for piece in request.stream():
+        digest.update(piece)
+        await asyncio.to_thread(file.write, piece)
+    return digest.digest()

@@ -24,7 +24,7 @@ from tasks.operations.bots import NoSuchBotError
 from tasks.operations.credentials import access_tokens
 from tasks.operations.patience import PASSING
 from tasks.store import base, bots, media, posts
-from tasks.store.media import MediaAsset, NeededUpload
+from tasks.store.media import MediaAsset, NeededUpload, StoredAsset
 
 log = logging.getLogger("vivesphere.debug")
 
@@ -88,6 +88,15 @@ async def store(
                     session, actor, "media.store", str(asset_id), bot_id=bot.id, bot=bot.handle, bytes=total_bytes
                 )
             return await media.same(session, bot.id, digest, alt_text or None)
+
+
+async def list_all(
+    at: Connections, actor: Actor, handle: str | None, after: UUID | None, limit: int
+) -> Sequence[StoredAsset]:
+    """Files of one bot, or of all that the actor may see, the latest first; `after` is the id of one."""
+    within = actor.within("posts.read")
+    async with at.transaction() as session:
+        return await media.list_all(session, within, handle=handle, after=after, limit=limit)
 
 
 async def _spool(content: AsyncIterable[bytes], spool: IO[bytes]) -> tuple[bytes, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,22 @@ class Started:
     run: FlowRun
 
 
+@dataclass(frozen=True)
+class After:
+    """Where a list of runs goes on: not after `started_at`, and without those of that very instant that were told."""
+
+    started_at: datetime | None
+    run_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Runs, and where the list goes on; None at its end."""
+
+    runs: Sequence[FlowRun]
+    next: After | None
+
+
 async def start(at: Connections, deployment: str, arguments: Mapping[str, Any], actor: Actor) -> Started:
     """Start `flow/deployment`, or the only deployment of `flow`; it works within the labels of the actor's role.
 
@@ -76,16 +93,27 @@ async def get(at: Connections, run_id: UUID, actor: Actor) -> FlowRun:
     return found
 
 
-async def recent(at: Connections, actor: Actor, deployment: str | None = None, limit: int = 20) -> Sequence[FlowRun]:
-    """The latest runs, of one deployment or of all; for a role with a label those that were asked for within it."""
+async def recent(at: Connections, actor: Actor, deployment: str | None, after: After | None, limit: int) -> Part:
+    """The latest runs, of one deployment or of all; for a role with a label those that were asked for within it, the
+    latest asked for first."""
     within = actor.within("runs.read")
     async with PrefectApi(at.places) as prefect:
         found = await _deployment(prefect, deployment) if deployment else None
         if within is None:
-            return await prefect.recent(found.id if found else None, limit)
+            before, told = (after.started_at, after.run_ids) if after else (None, ())
+            runs = await prefect.recent(found.id if found else None, limit + 1, before, told)
+            return Part(runs[:limit], _after(runs[:limit], after) if len(runs) > limit else None)
+        last = after.run_ids[-1] if after else None
         async with at.transaction() as session:
-            ids = await run_requests.runs_within(session, within, found.name if found else None, limit)
-        return await prefect.runs(ids)
+            ids = await run_requests.runs_within(session, within, found.name if found else None, last, limit + 1)
+        # Prefect may have forgotten some of them.
+        return Part(await prefect.runs(ids[:limit]), After(None, (ids[limit - 1],)) if len(ids) > limit else None)
+
+
+def _after(runs: Sequence[FlowRun], before: After | None) -> After:
+    started_at = runs[-1].started_at
+    told = before.run_ids if before and before.started_at == started_at else ()
+    return After(started_at, (*told, *(run.id for run in runs if run.started_at == started_at)))
 
 
 async def _deployment(prefect: PrefectApi, name: str) -> Deployment:

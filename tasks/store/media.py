@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.media import Category, Kind, UploadedKey
 from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.store.bots import bots, in_scope
 
 media_assets = Table(
     "media_assets",
@@ -86,6 +87,15 @@ class MediaAsset:
 
 
 @dataclass(frozen=True)
+class StoredAsset(MediaAsset):
+    """As `MediaAsset`, with whose it is and when it came in."""
+
+    bot: str
+    created_by: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class NeededUpload:
     """A picture or film that must lie at X before its post is due, under the lease of one upload."""
 
@@ -139,6 +149,30 @@ async def add(
     )
     found = await session.execute(statement.on_conflict_do_nothing().returning(media_assets.c.id))
     return found.one_or_none() is not None
+
+
+async def list_all(
+    session: AsyncSession,
+    within: Collection[str] | None,
+    *,
+    handle: str | None = None,
+    after: UUID | None = None,
+    limit: int,
+) -> Sequence[StoredAsset]:
+    """Files of bots within labels, of one of them or of all, the latest first; `after` is the id of one."""
+    wanted = (
+        select(*_ASSET, bots.c.handle.label("bot"), media_assets.c.created_by, media_assets.c.created_at)
+        .join_from(media_assets, bots)
+        .where(in_scope(within))
+        # Ids of ours grow with time.
+        .order_by(media_assets.c.id.desc())
+        .limit(limit)
+    )
+    if handle is not None:
+        wanted = wanted.where(func.lower(bots.c.handle) == handle.lower())
+    if after is not None:
+        wanted = wanted.where(media_assets.c.id < after)
+    return [StoredAsset(**values(row)) for row in await session.execute(wanted)]
 
 
 async def add_chunk(session: AsyncSession, asset_id: UUID, place: int, content: bytes) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from tests.gateway.conftest import Front
+from tests.gateway.conftest import Front, a_key
 from tests.makers import NOON, a_draft, stored_bots, stored_posts
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -198,3 +198,28 @@ async def test_a_file_is_taken_in_once_and_shown_by_its_post(with_bot: Front) ->
     refused = await with_bot.call("POST", "/media", content=b"hello", params=asked)
     assert (refused.status_code, refused.json()["type"]) == (422, "urn:vivesphere:problem:media-refused")
     assert (await with_bot.call("POST", "/media", content=png, params={**asked, "bot": "bot_7"})).status_code == 404
+
+
+async def test_files_are_listed_within_the_label_and_in_parts(front: Front, sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await stored_bots(session, 2)
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE bots SET labels = '{theirs}' WHERE handle = 'bot_1'"))
+    for bot, count in (("bot_0", 3), ("bot_1", 1)):
+        for number in range(count):
+            asked = {"bot": bot, "file_name": f"{number}.png"}
+            png = b"\x89PNG\r\n\x1a\n" + bytes(100) + bytes([number])
+            (await front.call("POST", "/media", content=png, params=asked)).raise_for_status()
+    path, seen = "/media?limit=2", list[Any]()
+    while path:
+        answer = await front.call("GET", path)
+        seen += [(one["bot"], one["file_name"], one["created_by"]) for one in answer.json()]
+        path = answer.links["next"]["url"].removeprefix("/api/v1") if "next" in answer.links else ""
+    assert seen == [
+        (bot, f"{n}.png", "admin/cli") for bot, n in (("bot_1", 0), ("bot_0", 2), ("bot_0", 1), ("bot_0", 0))
+    ]
+    key = await a_key(front, "anna", ("viewer", "theirs"))
+    for bot, status, count in ((None, 200, 1), ("@bot_1", 200, 1), ("bot_0", 200, 0)):
+        params = {} if bot is None else {"bot": bot}
+        answer = await front.anybody.get("/api/v1/media", params=params, headers=key)
+        assert (answer.status_code, len(answer.json())) == (status, count)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from deployments.gateway.routers import personas
 from tests.gateway.conftest import Front, a_key, a_user
+from tests.makers import stored_bots
 
 Sessions = async_sessionmaker[AsyncSession]
 PROBLEM = "urn:vivesphere:problem:"
@@ -42,6 +43,23 @@ async def test_a_key_is_for_one_request(front: Front) -> None:
         assert (answer.status_code, answer.json()["type"]) == (422, f"{PROBLEM}key-reused")
     wrong = await front.call("POST", "/personas/create", json=HARBOUR, **under("x" * 201))
     assert (wrong.status_code, wrong.json()["type"]) == (422, f"{PROBLEM}invalid-request")
+
+
+async def test_a_file_is_known_by_its_content_and_not_by_its_length(front: Front, sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await stored_bots(session)
+    head = b"GIF89a"
+    # One that stays in memory, and one that is laid on the disk.
+    for key, size in (("small", 100), ("large", 9_000_000)):
+        asked: dict[str, Any] = {"params": {"bot": "bot_0", "file_name": "a.gif", "alt_text": key}, **under(key)}
+        first, again = [await front.call("POST", "/media", content=head + b"a" * size, **asked) for _ in range(2)]
+        assert (first.status_code, again.status_code, again.headers["idempotent-replayed"]) == (201, 201, "true")
+        assert first.json() == again.json()
+        other = await front.call("POST", "/media", content=head + b"b" * size, **asked)
+        assert (other.status_code, other.json()["type"]) == (422, f"{PROBLEM}key-reused")
+    async with sessions.begin() as session:
+        rows = await session.execute(text("SELECT content FROM media_chunks ORDER BY asset_id, place"))
+        assert b"".join(map(bytes, rows.scalars())) == head + b"a" * 100 + head + b"a" * 9_000_000
 
 
 async def test_refusals_are_said_again_too(front: Front) -> None:

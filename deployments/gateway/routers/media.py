@@ -1,11 +1,14 @@
 """Media: pictures and films for posts."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 
+from deployments.gateway import repeats
+from deployments.gateway.paging import ByAge
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.media import ALT_TEXT_CHARACTERS_MAX, Category
 from tasks.domain.roles import Actor
@@ -27,6 +30,14 @@ class MediaView(BaseModel):
     alt_text: str | None
 
 
+class StoredView(MediaView):
+    """As `MediaView`, with whose it is and when it came in."""
+
+    bot: str
+    created_by: str
+    created_at: datetime
+
+
 @router.post(
     "",
     status_code=201,
@@ -46,5 +57,18 @@ async def store(
     alt_text: Annotated[str | None, Query(max_length=ALT_TEXT_CHARACTERS_MAX)] = None,
 ) -> MediaView:
     """Take a file in for a bot, as the body of the request; the same with the same alternative text is kept once."""
-    found = await media.store(at, bot.removeprefix("@"), file_name, request.stream(), alt_text, caller)
+    found = await media.store(at, bot.removeprefix("@"), file_name, repeats.content(request), alt_text, caller)
     return MediaView.model_validate(found)
+
+
+@router.get("")
+async def list_media(
+    caller: Annotated[Actor, needs("posts.read")],
+    at: Opened,
+    part: Annotated[ByAge, Depends()],
+    bot: Annotated[str | None, Query(max_length=50)] = None,
+) -> list[StoredView]:
+    """Pictures and films of one bot or of all, the latest first."""
+    handle = None if bot is None else bot.removeprefix("@")
+    found = await media.list_all(at, caller, handle, part.after_id, part.limit + 1)
+    return [StoredView.model_validate(one) for one in part.shown(found, lambda one: [str(one.id)])]

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployments.gateway.paging import ByAge
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.roles import Actor
 from tasks.operations import runs
@@ -70,11 +71,15 @@ async def start(
 async def recent(
     caller: Annotated[Actor, needs("runs.read")],
     at: Opened,
+    part: Annotated[ByAge, Depends()],
     deployment: Annotated[str | None, Query(max_length=401)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> list[RunView]:
     """The latest runs, of one deployment or of all."""
-    return [RunView.model_validate(run) for run in await runs.recent(at, caller, deployment, limit)]
+    found = await runs.recent(at, caller, deployment, part.after_run, part.limit)
+    if found.next is not None:
+        started_at = found.next.started_at
+        part.lead([started_at.isoformat() if started_at else "", *map(str, found.next.run_ids)])
+    return [RunView.model_validate(run) for run in found.runs]
 
 
 @router.get("/{run_id}")
