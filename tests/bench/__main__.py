@@ -63,8 +63,8 @@ def _print(figures: list[Figure]) -> None:
     table = Table(*HEAD)
     for figure in figures:
         table.add_row(*_row(figure))
-        for name, value in figure.beside.items():
-            table.add_row(f"  {name}", f"{value:.3f}", "", figure.unit, "", "")
+        for name, value, unit in figure.rows_beside():
+            table.add_row(f"  {name}", f"{value:.3f}", "", unit, "", "")
     Console().print(table)
 
 
@@ -78,7 +78,7 @@ def _page(known: str, figures: list[Figure]) -> str:
 def _section(figure: Figure) -> str:
     rows = [
         _row(figure)[1:],
-        *([f"{value:.3f} ({name})", "", figure.unit, "", ""] for name, value in figure.beside.items()),
+        *([f"{value:.3f} ({name})", "", unit, "", ""] for name, value, unit in figure.rows_beside()),
     ]
     lines = [
         "| " + " | ".join(HEAD[1:]) + " |",

@@ -57,11 +57,12 @@ async def _measure(places: Places) -> list[Figure]:
                 "p99 direct": quantiles(direct, n=100)[98] * 1000,
                 "p99 through the gateway": quantiles(through, n=100)[98] * 1000,
                 "p99 of what is added": quantiles(added, n=100)[98],
-                "requests a second, direct": direct_rate,
-                "requests a second, through the gateway": through_rate,
+                "requests, direct": direct_rate,
+                "requests, through the gateway": through_rate,
             },
             f"`GET {PATH}` with a key, {ROUNDS:,} pairs one after the other on connections that stay open; requests a "
             f"second with {ASKING} at once, server, gateway and asker on the same cores.",
+            units={"requests, direct": "1/s", "requests, through the gateway": "1/s"},
         )
     ]
 
