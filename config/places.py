@@ -146,7 +146,7 @@ class Places:
         """What a program of ours checks the gateway's certificate by: on this machine it is that very certificate."""
         wanted = self.settings.gateway
         if wanted.port is None or wanted.tls_certificate_file is None:
-            return ssl.create_default_context()
+            return ssl.create_default_context(cafile=str(APP_ROOT / wanted.ca_file) if wanted.ca_file else None)
         context = ssl.create_default_context(cafile=str(APP_ROOT / wanted.tls_certificate_file))
         # Under whatever name it was given out: we know the one we gave.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

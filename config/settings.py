@@ -125,6 +125,9 @@ class Gateway(Section):
     )
     tls_certificate_file: Path | None = wiring(None, "PEM file with the certificate and its chain; set: TLS is spoken.")
     tls_key_file: Path | None = wiring(None, "0600 PEM file with the certificate's key.")
+    ca_file: Path | None = wiring(
+        None, "CA certificate that commands check a gateway on another machine by; unset means the system's own."
+    )
     trusted_proxies: str = wiring(
         "", "Addresses of proxies in front of us whose X-Forwarded headers are believed, separated by commas."
     )
@@ -164,6 +167,9 @@ class Gateway(Section):
         "How long a change sent again with its Idempotency-Key is answered as at first, in seconds.",
         ge=60,
         le=604_800,
+    )
+    prefect_answer_seconds: float = tuning(
+        60.0, "Longest silence of Prefect's server before a request to it is given up, in seconds.", ge=0.1, le=600
     )
     hashing_slots: int = tuning(1, "Passwords checked at the same time; each takes 64 MB.", ge=1, le=16)
     hashing_line: int = tuning(50, "Sign-ins that wait for their turn; more are sent away at once.", ge=0, le=10_000)

@@ -97,7 +97,11 @@ class Api:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
+            if isinstance(_first(error), ssl.SSLCertVerificationError):
+                raise CommandError(
+                    f"the certificate of {self._address} is not trusted: name its CA in gateway.ca_file"
+                ) from None
             raise CommandError(
                 f"the gateway does not answer at {self._address}: start the stack with `vivesphere up`"
             ) from None
@@ -131,6 +135,13 @@ def wait_for_run(api: Api, run_id: str) -> Any:
     while (run := api.get(f"/runs/{run_id}"))["state"] not in ENDED:
         time.sleep(POLL_SECONDS)
     return run
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that the others speak of."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
 
 
 def _error(answer: httpx.Response, address: str) -> CommandError:

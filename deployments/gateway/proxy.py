@@ -44,7 +44,6 @@ OLD_PAGES = frozenset(
 )
 
 CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 60.0
 # Prefect's server closes idle connections after 5 s; a request on one that is just being closed would be lost.
 IDLE_SECONDS = 3.0
 CONNECTIONS = 200
@@ -132,7 +131,11 @@ class Proxy:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
             # One caller's cookies would travel with another's request.
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS),
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                sock_connect=CONNECT_SECONDS,
+                sock_read=self._places.settings.gateway.prefect_answer_seconds,
+            ),
             auto_decompress=False,
             trust_env=False,
         ) as self._client:
@@ -263,12 +266,13 @@ class Proxy:
         url = URL(f"{self._base()}{target}", encoded=True)
         # Without it the client would add its own, and hand on what nobody asked for.
         signed = {"accept-encoding": "identity", **headers, **self._auth.headers()}
-        try:
-            found = await self._request(method, url, signed, body)
-        except aiohttp.ServerDisconnectedError:
-            if not again:
-                raise PrefectAwayError(502, "closed the connection without an answer") from None
-            found = await self._request(method, url, signed, body)
+        for once_more in (again, False):
+            try:
+                found = await self._request(method, url, signed, body)
+                break
+            except aiohttp.ServerDisconnectedError:
+                if not once_more:
+                    raise PrefectAwayError(502, "closed the connection without an answer") from None
         async with found:
             yield found
 

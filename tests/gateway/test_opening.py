@@ -118,8 +118,8 @@ async def test_unknown_paths_and_methods_are_problems_too(front: Front) -> None:
     assert any(isinstance(route, Route) and route.path == "/" for route in front.app.routes)
 
 
-def started(places: Places, console: TextIO) -> "subprocess.Popen[bytes]":
-    """The gateway as a process of its own, with the settings in its environment."""
+def started(places: Places, console: TextIO, **wanted: str) -> "subprocess.Popen[bytes]":
+    """The gateway as a process of its own, with the settings in its environment, and more of the gateway's own."""
     settings = places.settings
     environment = {
         "PATH": os.defpath,
@@ -134,6 +134,7 @@ def started(places: Places, console: TextIO) -> "subprocess.Popen[bytes]":
         "VIVESPHERE_VAULT__CA_FILE": str(settings.vault.ca_file),
         "VIVESPHERE_PREFECT__PORT": str(settings.prefect.port),
         "VIVESPHERE_X__SANDBOX_PORT": str(settings.x.sandbox_port),
+        **{f"VIVESPHERE_GATEWAY__{name}": value for name, value in wanted.items()},
     }
     return subprocess.Popen(
         [sys.executable, "-m", "deployments.gateway"], env=environment, stdout=console, stderr=console

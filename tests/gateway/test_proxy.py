@@ -1,5 +1,6 @@
 """What passes the gateway to Prefect and what does not, with a Prefect that writes down what reaches it."""
 
+import asyncio
 import base64
 import json
 import time
@@ -29,8 +30,14 @@ START = f"/api/deployments/{ID}/create_flow_run"
 
 @pytest.fixture
 def places(places: Places) -> Places:
-    """Without limits: they have tests of their own."""
-    wide = Gateway(port=free_port(), reads_per_minute=1_000_000, changes_per_minute=1_000_000, own_per_minute=1_000_000)
+    """Without limits, which have tests of their own, and without patience for a Prefect that is silent."""
+    wide = Gateway(
+        port=free_port(),
+        reads_per_minute=1_000_000,
+        changes_per_minute=1_000_000,
+        own_per_minute=1_000_000,
+        prefect_answer_seconds=5,
+    )
     return Places(places.settings.model_copy(update={"gateway": wide}))
 
 
@@ -350,6 +357,35 @@ async def test_prefect_away_is_a_problem_that_says_when_to_come_back(ask: Any, f
     answer = await ask("viewer", "GET", "/api/hello")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:vivesphere:problem:prefect-away")
     assert answer.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("says", "status"), [(None, 504), (b"", 502), (b"what?\r\n\r\n", 502)], ids=["nothing", "closes", "rubbish"]
+)
+async def test_prefect_that_gives_no_answer_is_a_problem_that_says_so(
+    ask: Any, front: Front, says: bytes | None, status: int
+) -> None:
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        if says is None:
+            # Until the gateway gives up.
+            await reader.read()
+        else:
+            writer.write(says)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", front.places.settings.prefect.port):
+        for method, path in (("GET", "/api/hello"), ("POST", START)):
+            asked = 0
+            answer = await ask("operator", method, path, **({"json": {}} if method == "POST" else {}))
+            assert (answer.status_code, answer.json()["type"]) == (status, "urn:vivesphere:problem:prefect-away")
+            assert answer.headers["retry-after"] == "2"
+        # What only looks is asked for once more where the connection was just being closed; this never is.
+        assert asked == 1
 
 
 async def test_prefect_that_does_not_take_our_string_is_no_sign_out(ask: Any, prefect: Recorder) -> None:
