@@ -14,6 +14,7 @@ from deployments.gateway import contract, opening, problems
 from deployments.gateway.console import account, connect, pages, sign_in
 from deployments.gateway.doorway import Doorway
 from deployments.gateway.limits import Limits
+from deployments.gateway.problems import ProblemError
 from deployments.gateway.proxy import PAGES, Proxy, Sorted
 from deployments.gateway.repeats import RepeatedError, Repeats, again
 from deployments.gateway.routers import (
@@ -101,6 +102,7 @@ def create_app(places: Places) -> FastAPI:
     app.state.limits = limits
     app.state.routers = ROUTERS
     problems.register(app)
+    app.add_exception_handler(ProblemError, pages.problem)
     app.add_exception_handler(RepeatedError, again)
     app.add_middleware(Sorted, prefect=ExceptionMiddleware(proxy, app.exception_handlers))
     app.add_middleware(Doorway)

@@ -6,8 +6,9 @@ from starlette.types import Scope
 
 from tasks.operations.access import SESSION_PREFIX
 
-# A browser takes a cookie of the first name only by TLS, for the whole host and from nobody else; without TLS, which
-# is on loopback alone, it has another name, so that neither is ever taken for the other.
+# A browser takes a cookie of the first name only where it is secure, for the whole host and from nobody else. On
+# loopback without TLS Chromium takes it too (measured, 150: http://127.0.0.1 and http://localhost), but not every
+# browser does; there it has another name, so that neither is ever taken for the other.
 SECURE_NAME = "__Host-vivesphere"
 PLAIN_NAME = "vivesphere"
 

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from blocks.prefect_api import PrefectError
 from blocks.vault.errors import VaultError
@@ -149,7 +149,7 @@ def register(app: FastAPI) -> None:
     """Answer every exception of the table, and those of the framework, with a problem document."""
     for kind in TABLE:
         app.add_exception_handler(kind, _from_table)
-    app.add_exception_handler(ProblemError, _from_router)
+    app.add_exception_handler(ProblemError, from_router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _from_framework)
 
@@ -159,7 +159,8 @@ async def _from_table(_: Request, error: Exception) -> JSONResponse:
     return answer(found.status, found.problem, found.detail(error))
 
 
-async def _from_router(_: Request, error: Exception) -> JSONResponse:
+async def from_router(_: Request, error: Exception) -> Response:
+    """The problem document of a ProblemError."""
     found = cast(ProblemError, error)
     return answer(found.status, found.problem, found.detail, headers=found.headers)
 

@@ -12,7 +12,8 @@ from playwright.async_api import Browser, Page, Route, async_playwright, expect
 from config.loading import APP_ROOT
 from tasks.connections import open_connections
 from tasks.domain.roles import system
-from tasks.operations import api_keys, users
+from tasks.operations import users
+from tests.gateway.conftest import PASSWORD
 from tests.posting_stack import PostingStack, posting_stack, stack
 
 __all__ = ["posting_stack", "stack"]
@@ -61,15 +62,22 @@ def address(stack: PostingStack) -> str:
 
 
 @pytest.fixture(scope="package")
-async def keys(posting_stack: PostingStack) -> Mapping[str, str]:
-    """A key of a user of each role."""
+async def people(posting_stack: PostingStack) -> Mapping[str, str]:
+    """The name of a user of each role; each has PASSWORD."""
     made = {}
     async with open_connections("gateway", posting_stack.running.places) as at:
         for role in ("viewer", "operator", "admin"):
-            user_id = (await users.add(at, f"the-{role}", None, system("tests"))).user.id
-            await users.assign(at, user_id, role, None, None, system("tests"))
-            made[role] = (await api_keys.create(at, user_id, "key", system("tests"))).secret
+            user = (await users.add(at, f"browsing-{role}", PASSWORD, system("tests"))).user
+            await users.assign(at, user.id, role, None, None, system("tests"))
+            made[role] = user.username
     return made
+
+
+async def fill_in(page: Page, username: str, password: str = PASSWORD) -> None:
+    """Fill in the page that asks for name and password, and send it."""
+    await page.get_by_label("Name").fill(username)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
 
 
 class Window:
@@ -85,19 +93,17 @@ Opens = Callable[[str | None], Awaitable[Window]]
 
 @pytest.fixture
 async def opens(
-    browser: Browser, stack: PostingStack, keys: Mapping[str, str], request: pytest.FixtureRequest
+    browser: Browser, stack: PostingStack, people: Mapping[str, str], request: pytest.FixtureRequest
 ) -> AsyncIterator[Opens]:
-    """`await opens("viewer")`: a window signed in as that role, or as nobody."""
+    """`await opens("viewer")`: a window in which somebody of that role has signed in by the page, or nobody has."""
     home = stack.running.places.front_door
     windows: list[tuple[str, Window]] = []
 
     async def opening(role: str | None) -> Window:
-        headers = {"Authorization": f"Bearer {keys[role]}"} if role else {}
         context = await browser.new_context(
             viewport=WINDOW,  # type: ignore[arg-type]
             locale="en-GB",
             timezone_id="UTC",
-            extra_http_headers=headers,
         )
         window = Window(await context.new_page())
         windows.append((role or "nobody", window))
@@ -110,6 +116,10 @@ async def opens(
                 await route.abort()
 
         await context.route("**/*", route)
+        if role:
+            await window.page.goto(f"{home}/login")
+            await fill_in(window.page, people[role])
+            await expect(window.page.get_by_role("button", name="Sign out", exact=True)).to_be_visible()
         return window
 
     yield opening

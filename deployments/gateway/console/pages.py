@@ -1,6 +1,8 @@
 """Our own pages: made here from templates, whole without a script, and with nothing from anywhere else."""
 
-from typing import Any
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -8,9 +10,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from config.loading import APP_ROOT
 from deployments.gateway.origins import same_origin
-from deployments.gateway.problems import ProblemError
+from deployments.gateway.problems import ProblemError, from_router
 
 STYLE = "/console/style.css"
+# Whoever opens these wants the document, in a browser too.
+API = "/api/"
 # Forms go to us alone. The referrer stays within this site: a browser that hides it hides the origin of a form as well.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
@@ -31,6 +35,7 @@ _templates = Environment(
 )
 _templates.filters["day"] = lambda instant: instant.strftime("%Y-%m-%d")
 _templates.filters["minute"] = lambda instant: instant.strftime("%Y-%m-%d %H:%M UTC")
+_templates.filters["words"] = lambda text: text.replace("`", "")
 _style = (APP_ROOT / "deployments" / "gateway" / "console" / "style.css").read_bytes()
 
 
@@ -38,6 +43,22 @@ def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page made from a template; every value is escaped."""
     html = _templates.get_template(f"{template}.html.j2").render(style=STYLE, **values)
     return HTMLResponse(html, status, HEADERS)
+
+
+def message(status: int, title: str, *sentences: str, headers: Mapping[str, str] | None = None) -> HTMLResponse:
+    """A page that says something, and asks nothing."""
+    found = page("message", status, title=title, sentences=sentences)
+    found.headers.update(headers or {})
+    return found
+
+
+async def problem(request: Request, error: Exception) -> Response:
+    """A problem as a page where a person opened an address or sent a form of ours, else as the document it is."""
+    found = cast(ProblemError, error)
+    if found.status < 400 or request.headers.get("sec-fetch-mode") != "navigate" or request.url.path.startswith(API):
+        return await from_router(request, error)
+    said = f"{found.detail[:1].upper()}{found.detail[1:]}."
+    return message(found.status, HTTPStatus(found.status).phrase, said, headers=found.headers)
 
 
 def go(address: str) -> RedirectResponse:

@@ -36,7 +36,7 @@ async def login_page(
     next: Annotated[str, Query(max_length=2000)] = "", notice: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
     """Ask for name and password."""
-    return page("login", next=within(next), notice=NOTICES.get(notice, ""), problem="")
+    return _ask(next, notice=NOTICES.get(notice, ""))
 
 
 @router.post(LOGIN, dependencies=[Depends(from_our_page)])
@@ -46,9 +46,9 @@ async def login(request: Request, at: Opened, username: Word, password: Secret, 
     try:
         user = await access.sign_in(at, username, password.get_secret_value(), client_of(request.scope))
     except BusyError as busy:
-        return page("login", 503, next=within(next), notice="", problem=str(busy).capitalize() + ".")
+        return _ask(next, 503, username, problem=str(busy).capitalize() + ".")
     if user is None:
-        return page("login", 401, next=within(next), notice="", problem=REFUSED[0].upper() + REFUSED[1:] + ".")
+        return _ask(next, 401, username, problem=REFUSED[0].upper() + REFUSED[1:] + ".")
     former = cookies.read(request.scope)
     if former:
         await access.end_session(at, former)
@@ -109,6 +109,10 @@ def led_to_sign_in(request: Request, problem: ProblemError) -> ProblemError:
     """What a stranger on a page of ours is told: to sign in, and then to come back."""
     headers = {"Location": f"{LOGIN}?next={within(request.url.path)}"}
     return ProblemError(303, "sign-in-needed", problem.detail, headers)
+
+
+def _ask(next: str, status: int = 200, username: str = "", notice: str = "", problem: str = "") -> Response:
+    return page("login", status, next=within(next), username=username, notice=notice, problem=problem)
 
 
 def _choose(link: str, username: str, problem: str = "", status: int = 200) -> Response:

@@ -1,6 +1,5 @@
 """Where X sends an account's owner back to; the one page of ours that a stranger sees."""
 
-from html import escape
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,6 +8,7 @@ from starlette.responses import HTMLResponse
 
 from blocks.vault.errors import VaultError
 from blocks.x.errors import InvalidGrant, XError
+from deployments.gateway.console.pages import message
 from deployments.gateway.sign_in import Opened
 from tasks.domain.roles import system
 from tasks.operations import consent
@@ -19,8 +19,6 @@ router = APIRouter(tags=["consent"])
 
 CALLBACK = "/oauth/callback"
 CODE_CHARACTERS_MAX = 2000
-# Inline style alone; nothing is loaded, sent or framed.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 AGAIN = "Ask the operator for a new link: vivesphere bots login."
 
 
@@ -53,11 +51,5 @@ async def callback(
 
 
 def _page(status: int, title: str, *sentences: str) -> HTMLResponse:
-    body = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
-    html = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><style>'
-        "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
-    )
-    return HTMLResponse(html, status, {"Content-Security-Policy": POLICY})
+    # The address holds the code.
+    return message(status, title, *sentences, headers={"Referrer-Policy": "no-referrer"})
