@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import httpx
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from blocks.vault.client import Vault
 from blocks.vault.kv import Kv
@@ -22,9 +24,12 @@ from deployments.local import prefect_api, programs, registration, stack
 from tasks.connections import Connections
 from tasks.domain.credentials import access_path
 from tasks.domain.policy.gate import Verdict
-from tasks.store import base, posts, verdicts
+from tasks.store import base, posts, verdicts, x_apps
 from tests.makers import a_draft, stored_bots
 
+# What X takes of an app in a day is 10,000 posts, and a bench sends several for each bot.
+BOTS_OF_AN_APP = 5000
+BUDGET_USD = Decimal(100_000)
 UNLIMITED = {"user_15_minutes": None, "user_24_hours": None, "app_24_hours": None}
 
 
@@ -62,7 +67,7 @@ class Fleet:
 
 
 async def settle(at: Connections, count: int, latency_ms: int) -> Fleet:
-    """That many bots: rows in Postgres, accounts on X, tokens in the vault."""
+    """That many bots: rows in Postgres, accounts on X, tokens in the vault, apps that have windows and a budget."""
     places = at.places
     control = programs.sandbox_token_file(places).read_text(encoding="utf-8").strip()
     headers = {"Authorization": f"Bearer {control}"}
@@ -83,9 +88,22 @@ async def settle(at: Connections, count: int, latency_ms: int) -> Fleet:
         minted = await ask("/tokens", {"client_id": app["client_id"], "accounts": handles})
     async with at.transaction() as session:
         bots = await stored_bots(session, count)
+        for first in range(0, count, BOTS_OF_AN_APP):
+            await _join_app(session, str(app["client_id"]), bots[first : first + BOTS_OF_AN_APP])
     tokens = [str(token["access_token"]) for token in minted]
     await asyncio.to_thread(_keep_tokens, places, bots, tokens)
     return Fleet(bots, tokens)
+
+
+async def _join_app(session: AsyncSession, client_id: str, bots: list[UUID]) -> None:
+    name = f"bench-{bots[0].hex}"
+    app_id = await x_apps.put(
+        session, name=name, use_case=name, stage="production", client_id=client_id, redirect_uri="http://127.0.0.1/"
+    )
+    await x_apps.set_budget(session, name, BUDGET_USD)
+    await session.execute(
+        text("UPDATE bots SET x_app_id = :app_id WHERE id = ANY(:bots)"), {"app_id": app_id, "bots": bots}
+    )
 
 
 def _keep_tokens(places: Places, bots: list[UUID], tokens: list[str]) -> None:
@@ -120,6 +138,25 @@ async def schedule(at: Connections, bots: list[UUID], instants: list[datetime]) 
         await posts.add(session, drafts, source="api", created_by="bench")
         await verdicts.add(session, {(post_id, 1): Verdict(()) for post_id in ids})
     return list(ids)
+
+
+async def seconds_until_published(at: Connections, due_at: datetime, within_seconds: float = 60) -> float:
+    """Seconds from the instant at which posts are due to the last of their outcomes."""
+    async with asyncio.timeout((due_at - await now(at)).total_seconds() + within_seconds):
+        open_now = "SELECT count(*) FROM posts WHERE due_at = :due_at AND status <> 'published'"
+        while await number(at, open_now, due_at=due_at):
+            await asyncio.sleep(0.25)
+    return await number(
+        at,
+        "SELECT extract(epoch FROM max(ended_at) - :due_at) FROM publish_attempts"
+        " WHERE post_id IN (SELECT id FROM posts WHERE due_at = :due_at)",
+        due_at=due_at,
+    )
+
+
+def load() -> str:
+    """How busy the machine is, in words for the note of a figure; our own share is in it."""
+    return f"Load of the machine over the last five minutes: {os.getloadavg()[1]:.1f}."
 
 
 async def now(at: Connections) -> datetime:

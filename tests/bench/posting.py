@@ -60,7 +60,8 @@ async def _measure(places: Places) -> list[Figure]:
             },
             f"{BOTS:,} posts due at one instant, {LATENCY_MS} ms at X, {IN_FLIGHT} in flight; {PAIRS} pairs, ratios "
             + ", ".join(f"{ratio:.2f}" for ratio in ratios)
-            + ". Ours includes mark, latch and outcome in Postgres; the bare scripts only send.",
+            + ". Ours includes mark, latch and outcome in Postgres, and each post is counted against the windows of its"
+            f" bot and its app and the month's money; the bare scripts only send. {fleet.load()}",
         )
     ]
 
@@ -83,13 +84,4 @@ async def _round(at: Connections, bots: Fleet) -> float:
     """Seconds from the planned instant of all posts to the last outcome."""
     due_at = await fleet.now(at) + timedelta(seconds=AHEAD_SECONDS)
     await fleet.schedule(at, bots.bots, [due_at] * BOTS)
-    async with asyncio.timeout(60):
-        open_now = "SELECT count(*) FROM posts WHERE due_at = :due_at AND status <> 'published'"
-        while await fleet.number(at, open_now, due_at=due_at):
-            await asyncio.sleep(0.25)
-    return await fleet.number(
-        at,
-        "SELECT extract(epoch FROM max(ended_at) - :due_at) FROM publish_attempts"
-        " WHERE post_id IN (SELECT id FROM posts WHERE due_at = :due_at)",
-        due_at=due_at,
-    )
+    return await fleet.seconds_until_published(at, due_at)
