@@ -269,6 +269,21 @@ class JwtKeys(KindOfRotation):
     )
 
 
+class DataKeys(KindOfRotation):
+    """The vault's key that wraps the keys of bot records."""
+
+    max_age_seconds: int = _max_age(7_776_000)
+    # A record that was being stored when the new version came must be in the database by then.
+    grace_seconds: int = _grace(3600)
+    schedule: Literal["when_due", "by_hand"] = _schedule()
+    who_may: Literal["operator", "admin"] = _who_may()
+    batch: int = tuning(1000, "Records wrapped again in one request to the vault.", ge=1, le=10_000)
+    records_per_second: int = tuning(
+        20_000, "Records wrapped again in a second at most, so that others get a word in.", ge=1, le=1_000_000
+    )
+    run_seconds: float = tuning(120.0, "How long one run wraps records again before the next goes on.", ge=0.1, le=900)
+
+
 class Rotation(Section):
     """Rotation of credentials, one section a kind."""
 
@@ -276,6 +291,7 @@ class Rotation(Section):
         60.0, "How long a run that fell silent keeps a rotation from others, in seconds.", ge=0.5, le=3600
     )
     jwt_keys: JwtKeys = JwtKeys()
+    data_keys: DataKeys = DataKeys()
 
 
 class Media(Section):

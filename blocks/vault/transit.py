@@ -29,6 +29,15 @@ class Sealed:
     text: str
 
 
+@dataclass(frozen=True)
+class Versions:
+    """The newest version of a key and when it was made (Unix time), and the oldest that still opens anything."""
+
+    latest: int
+    made_at: float
+    least: int
+
+
 class Transit:
     """The transit engine on one mount. Batches of 100 are 30 times as fast as single items."""
 
@@ -50,6 +59,35 @@ class Transit:
         body = {"batch_input": batch, "partial_failure_response_code": 200}
         answer = self._ask(f"decrypt {len(items)} values with {key}", f"decrypt/{key}", body)
         return [_plaintext(result) for result in answer["data"]["batch_results"]]
+
+    def rewrap(self, key: str, items: Sequence[Sealed]) -> list[Sealed | None]:
+        """The same values encrypted by the newest version, without a look inside; None as in `decrypt`."""
+        batch = [{"context": _coded(item.context.encode()), "ciphertext": item.text} for item in items]
+        try:
+            answer = self._ask(f"rewrap {len(items)} values with {key}", f"rewrap/{key}", {"batch_input": batch})
+        except Refused:
+            # Where none of a batch opens, the vault refuses it as a whole.
+            return [None for _ in items]
+        results = answer["data"]["batch_results"]
+        return [
+            None if result.get("error") else Sealed(item.context, result["ciphertext"])
+            for item, result in zip(items, results, strict=True)
+        ]
+
+    def versions(self, key: str) -> Versions:
+        """How old a symmetric key is."""
+        found = self._vault.get(f"{self._mount}/keys/{key}")["data"]
+        latest = int(found["latest_version"])
+        return Versions(latest, float(found["keys"][str(latest)]), int(found["min_decryption_version"]))
+
+    def rotate(self, key: str) -> None:
+        """Make the next version, which encrypts from here on; not to be repeated blindly."""
+        path = f"/v1/{self._mount}/keys/{key}/rotate"
+        self._vault.call(f"rotate {key}", lambda: self._vault.adapter.post(path, json={}), writes=True)
+
+    def raise_minimum(self, key: str, version: int) -> None:
+        """Let no older version than this decrypt any more."""
+        self._vault.put(f"{self._mount}/keys/{key}/config", {"min_decryption_version": version})
 
     def sign(self, key: str, value: bytes) -> str:
         """Signature of `value`, with the key's version in front; needs the key's own role."""

@@ -5,7 +5,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Table, Text, delete, func, insert, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    column,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
@@ -118,3 +134,43 @@ async def forgetting(session: AsyncSession, bot_id: UUID) -> ForgettingRow | Non
     found = await session.execute(select(*_FORGETTING).where(bot_forgettings.c.bot_id == bot_id))
     row = found.one_or_none()
     return ForgettingRow(**values(row)) if row else None
+
+
+@dataclass(frozen=True)
+class WrappedKey:
+    """A record's own half of its key as the vault wrapped it; `bot_id` is the context it opens in."""
+
+    id: UUID
+    bot_id: UUID
+    wrapped_key: str
+
+
+# `vault:v12:...`: which version of the vault's key it is wrapped by.
+_wrapped_by = cast(func.substr(func.split_part(bot_records.c.wrapped_key, ":", 2), 2), Integer)
+
+
+async def wrapped_before(session: AsyncSession, version: int, after: UUID | None, limit: int) -> Sequence[WrappedKey]:
+    """Keys that an older version of the vault's key wraps, in the order of their ids, from behind `after` on."""
+    wanted = select(bot_records.c.id, bot_records.c.bot_id, bot_records.c.wrapped_key).where(_wrapped_by < version)
+    if after is not None:
+        wanted = wanted.where(bot_records.c.id > after)
+    found = await session.execute(wanted.order_by(bot_records.c.id).limit(limit))
+    return [WrappedKey(row.id, row.bot_id, row.wrapped_key) for row in found]
+
+
+async def wrap_again(session: AsyncSession, keys: Sequence[WrappedKey], wrapped: Sequence[str]) -> None:
+    """Put the new texts in the place of those that were read; a record that has gone or changed meanwhile stays so."""
+    new = (
+        func.unnest(
+            bindparam("ids", [key.id for key in keys], ARRAY(Id)),
+            bindparam("old", [key.wrapped_key for key in keys], ARRAY(Text)),
+            bindparam("new", list(wrapped), ARRAY(Text)),
+        )
+        .table_valued(column("id", Id), column("old", Text), column("new", Text), name="new")
+        .render_derived()
+    )
+    await session.execute(
+        update(bot_records)
+        .where(bot_records.c.id == new.c.id, bot_records.c.wrapped_key == new.c.old)
+        .values(wrapped_key=new.c.new)
+    )

@@ -29,6 +29,10 @@ path "${kv}/data/postgres/keys" { capabilities = ["read"] }
 path "${transit}/keys/bot-records"        { capabilities = ["read"] }
 path "${transit}/keys/bot-records/rotate" { capabilities = ["update"] }
 path "${transit}/rewrap/bot-records"      { capabilities = ["update"] }
+path "${transit}/keys/bot-records/config" {
+  capabilities       = ["update"]
+  allowed_parameters = { "min_decryption_version" = [] }
+}
 
 # Look after its own token.
 path "auth/token/lookup-self" { capabilities = ["read"] }
