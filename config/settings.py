@@ -56,6 +56,12 @@ class Postgres(Section):
         1000, "Longest run of a statement in the mark step, in milliseconds.", ge=50, le=60_000
     )
     connect_timeout_seconds: int = tuning(5, "Longest wait for a new connection, in seconds.", ge=1, le=60)
+    logins_by_vault: bool = wiring(
+        True, "Whether the vault's database engine makes the login of our processes; it must reach the server."
+    )
+    login_seconds: float = tuning(
+        10.0, "How often a process looks whether the database login has changed, in seconds.", ge=0.1, le=300
+    )
 
 
 class Vault(Section):
@@ -269,6 +275,28 @@ class JwtKeys(KindOfRotation):
     )
 
 
+class DatabaseLogins(KindOfRotation):
+    """Logins of our processes at the database, made by the vault's engine."""
+
+    max_age_seconds: int = _max_age(86_400)
+    # Every process must have looked for a new login by then, and a posting run that holds a connection have ended.
+    grace_seconds: int = _grace(3600)
+    schedule: Literal["when_due", "by_hand"] = _schedule()
+    who_may: Literal["operator", "admin"] = _who_may()
+    lease_seconds: int = policy(
+        86_400, "How long a login stays good that nobody renews; each run renews it, in seconds.", ge=60, le=2_592_000
+    )
+
+
+class ApiKeys(KindOfRotation):
+    """API keys by which programs call the gateway."""
+
+    max_age_seconds: int = _max_age(7_776_000)
+    grace_seconds: int = _grace(86_400)
+    schedule: Literal["when_due", "by_hand"] = _schedule()
+    who_may: Literal["operator", "admin"] = _who_may()
+
+
 class DataKeys(KindOfRotation):
     """The vault's key that wraps the keys of bot records."""
 
@@ -291,7 +319,9 @@ class Rotation(Section):
         60.0, "How long a run that fell silent keeps a rotation from others, in seconds.", ge=0.5, le=3600
     )
     jwt_keys: JwtKeys = JwtKeys()
+    api_keys: ApiKeys = ApiKeys()
     data_keys: DataKeys = DataKeys()
+    database_logins: DatabaseLogins = DatabaseLogins()
 
 
 class Media(Section):

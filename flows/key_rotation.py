@@ -6,6 +6,7 @@ from tasks.credentials import (
     find_due_rotations,
     find_due_tokens,
     refresh_tokens,
+    renew_leases,
     rotate,
     rotation_run_name,
     show_refreshed,
@@ -29,6 +30,7 @@ async def rotate_credentials() -> None:
     tokens = await find_due_tokens()
     if tokens:
         await show_refreshed(await refresh_tokens(tokens))
+    await renew_leases()
     rotations = await find_due_rotations()
     if rotations:
         await show_rotated(await rotate(rotations))

@@ -1,16 +1,19 @@
 """What one process holds open; the first argument of every operation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from blocks.postgres.engine import Login, Server, open_engine
+from blocks.postgres.engine import Known, Login, Server, open_engine
 from blocks.vault.client import Vault
+from blocks.vault.errors import VaultError
 from blocks.vault.kv import Kv
+from blocks.vault.leases import Leases
 from blocks.vault.transit import Transit
 from blocks.x.client import XClient
 from config import logs
@@ -20,8 +23,12 @@ from config.settings import AppRole
 
 T = TypeVar("T")
 
-# Where the processes of the stack find the database login they share.
-APP_LOGIN_PATH = "postgres/app"
+log = logging.getLogger("vivesphere.debug")
+
+# Where the processes of the stack find the database login they share: the label that a rotation moves.
+APP_LOGIN_PATH = "postgres/login"
+# The one that `up` keeps, for when there is no other.
+KEPT_LOGIN_PATH = "postgres/app"
 # The sealer's own: it reads the audit and appends seals, and may do nothing else.
 SEALER_LOGIN_PATH = "postgres/sealer"
 
@@ -37,6 +44,7 @@ class Connections:
     kv: Kv
     x: XClient
     transit: Transit
+    leases: Leases
     _kept: dict[type[Any], Any] = field(default_factory=dict)
 
     @asynccontextmanager
@@ -128,7 +136,10 @@ async def open_connections(
         tls=wanted.postgres.tls if wanted.postgres.address else "disable",
         connect_timeout_seconds=wanted.postgres.connect_timeout_seconds,
     )
-    engine = open_engine(server, login, application=f"vivesphere {role}", pool_size=wanted.postgres.pool_size)
+    known = Known()
+    engine = open_engine(
+        server, login, application=f"vivesphere {role}", pool_size=wanted.postgres.pool_size, known=known
+    )
     x = XClient(
         places.x,
         lanes=wanted.posting.lanes,
@@ -137,8 +148,37 @@ async def open_connections(
         ca_file=wanted.x.ca_file,
     )
     async with x:
+        watching = asyncio.create_task(_watch(known, login, wanted.postgres.login_seconds))
         try:
-            yield Connections(places, server, login, engine, kv, x, Transit(vault, wanted.vault.transit_mount))
+            yield Connections(
+                places,
+                server,
+                login,
+                engine,
+                kv,
+                x,
+                Transit(vault, wanted.vault.transit_mount),
+                Leases(vault, wanted.vault.database_mount),
+            )
         finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
             await engine.dispose()
             await asyncio.to_thread(vault.close)
+
+
+async def _watch(known: Known, login: Callable[[], Awaitable[Login]], every_seconds: float) -> None:
+    """Let the pool go over to another login once the vault names one; the one before is good for its grace."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        if known.login is None:
+            continue
+        try:
+            newest = await login()
+        except VaultError as error:
+            log.info("the vault does not say whether the database login has changed: %s", error)
+            continue
+        if newest != known.login:
+            log.info("the database is reached by another login from here on")
+            known.login = newest

@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 
 from tasks.artifacts import show_refreshes, show_rotation
 from tasks.connections import Connections
-from tasks.operations.rotation import recipe, x_user_tokens
+from tasks.operations.rotation import database_logins, recipe, x_user_tokens
 from tasks.operations.rotation.recipe import Done, Found
 from tasks.operations.rotation.recipe import Due as RotationDue
 from tasks.operations.rotation.x_user_tokens import Due, Rotated
@@ -69,6 +69,14 @@ async def show_refreshed(found: Sequence[Rotated]) -> None:
     counted = Counter(one.state for one in found)
     get_run_logger().info("This run: %s", ", ".join(f"{number} {state}" for state, number in counted.most_common()))
     await show_refreshes(found)
+
+
+@task(persist_result=False, cache_policy=NO_CACHE)
+async def renew_leases() -> None:
+    """Renew what the vault lends out for a time."""
+    async with Connections.shared("keys") as at:
+        renewed = await database_logins.renew(at)
+    get_run_logger().info("%d leases renewed", renewed)
 
 
 @task(persist_result=False, cache_policy=NO_CACHE)

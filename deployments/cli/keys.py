@@ -25,7 +25,7 @@ def register(program: typer.Typer) -> None:
     """Add the commands to the program."""
     app = typer.Typer(no_args_is_help=True, help="API keys of programs, such as workers and `prefect`.")
     app.command("list")(list_keys)
-    for command in (create, revoke):
+    for command in (create, rotate, revoke):
         app.command()(command)
     program.add_typer(app, name="keys")
 
@@ -65,6 +65,18 @@ def create(
         user_id = gateway.get(f"/users/{user}")["id"] if user else None
         wanted = {"name": name, "role": role, "label": label, "ends_at": ends_at, "user_id": user_id}
         made = gateway.post("/keys", wanted)
+    if as_json:
+        output.as_json(made)
+        return
+    output.say(made["key"])
+
+
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `keys list` prints it.")], as_json: Json = False
+) -> None:
+    """Make the next key for what this one is for, and print it, once; this one stays good for a while."""
+    with api() as gateway:
+        made = gateway.post(f"/keys/{key_id}/rotate", {})
     if as_json:
         output.as_json(made)
         return

@@ -32,6 +32,7 @@ from tasks.operations.passwords import BusyError
 from tasks.operations.personas import PersonaTakenError
 from tasks.operations.posts import NoSuchPostError, NotOutError, StaleError, TooLateError
 from tasks.operations.repeats import AtWorkError, BrokenOffError, ReusedKeyError
+from tasks.operations.rotation.recipe import NoSuchKindError, NoSuchSubjectError, NotNowError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
 from tasks.operations.stops import NoSuchStopError
 from tasks.operations.threads import ThreadError
@@ -99,6 +100,9 @@ TABLE: Mapping[type[Exception], Answer] = {
     NoSuchUserError: Answer(404, "no-such-user"),
     NoSuchRoleError: Answer(404, "no-such-role"),
     NoSuchKeyError: Answer(404, "no-such-key"),
+    NoSuchKindError: Answer(404, "no-such-kind"),
+    NoSuchSubjectError: Answer(404, "no-such-credential"),
+    NotNowError: Answer(409, "not-now"),
     NameTakenError: Answer(409, "name-taken"),
     LastAdminError: Answer(409, "last-admin"),
     LinkUsedError: Answer(410, "link-used"),

@@ -33,7 +33,7 @@ def provision(places: Places, password: Password) -> None:
 
     `password` gives each role's password. It is sent as a SCRAM verifier, so that no server log can show it.
     """
-    with _admin(places, "postgres") as connection:
+    with admin(places, "postgres") as connection:
         for role in ROLES:
             _ensure_role(connection, places, role, password(role))
         # A stop ends sessions that froze in the middle of a mark, by a function that runs as the owner.
@@ -129,7 +129,7 @@ def admin_password(places: Places) -> str:
 def refusal(places: Places) -> str | None:
     """None if the server lets the admin in, else what it said."""
     try:
-        _admin(places, "postgres").close()
+        admin(places, "postgres").close()
     except DatabaseRefusedError as error:
         return str(error)
     return None
@@ -137,13 +137,13 @@ def refusal(places: Places) -> str | None:
 
 def server_version(places: Places) -> int:
     """As Postgres counts: 160004 is 16.4."""
-    with _admin(places, "postgres") as connection:
+    with admin(places, "postgres") as connection:
         return connection.info.server_version
 
 
 def loses_commits(places: Places) -> list[str]:
     """Settings of the server by which a commit that it acknowledged may be lost."""
-    with _admin(places, places.settings.postgres.database) as connection:
+    with admin(places, places.settings.postgres.database) as connection:
         rows = connection.execute(
             "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')"
             " AND setting = 'off' ORDER BY name"
@@ -154,14 +154,15 @@ def loses_commits(places: Places) -> list[str]:
 def server_clock(places: Places) -> float | None:
     """Unix time by the database; None if it does not answer."""
     try:
-        with _admin(places, "postgres") as connection:
+        with admin(places, "postgres") as connection:
             row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
     except DatabaseRefusedError:
         return None
     return float(str(row[0])) if row else None
 
 
-def _admin(places: Places, database: str) -> psycopg.Connection[tuple[object, ...]]:
+def admin(places: Places, database: str) -> psycopg.Connection[tuple[object, ...]]:
+    """A connection of the role that made our roles and databases; raises DatabaseRefusedError."""
     user = admin_user(places)
     try:
         return psycopg.connect(conninfo(places, user, admin_password(places), database), autocommit=True)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from config.places import Places
 from deployments.local import (
+    database_engine,
     databases,
     openbao,
     postgres,
@@ -43,15 +44,16 @@ def parts(places: Places) -> Iterator[Part]:
     password = databases.passwords(places)
     yield Part("databases", ("postgres", "secrets"), step=lambda: databases.provision(places, password))
     yield Part("schema", ("databases",), step=lambda: databases.migrate(places, password))
+    yield Part("logins", ("schema",), step=lambda: database_engine.provision(places, password))
     if not settings.prefect.api_url:
         yield Part("prefect", ("databases",), child=prefect_server.child(places))
     yield Part("work-pool", ("prefect",), step=lambda: work_pool.ensure(places))
     yield Part("deployments", ("work-pool",), step=lambda: registration.register(places))
     if find_spec("deployments.gateway.__main__"):
-        yield Part("gateway", ("schema", "secrets"), child=programs.gateway(places))
+        yield Part("gateway", ("logins",), child=programs.gateway(places))
     if find_spec("deployments.local.clerk"):
-        yield Part("clerk", ("schema", "secrets"), child=programs.clerk(places))
+        yield Part("clerk", ("logins",), child=programs.clerk(places))
     if places.x_is_sandbox:
         yield Part("rehearsal-app", ("gateway", "x-sandbox"), step=lambda: rehearsal_app.ensure(places))
-    yield Part("worker", ("work-pool", "schema", "secrets", "x-sandbox"), child=worker.child(places))
+    yield Part("worker", ("work-pool", "logins", "x-sandbox"), child=worker.child(places))
     yield Part("first-run", ("worker", "deployments"), step=lambda: registration.start_first_run(places))

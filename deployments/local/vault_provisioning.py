@@ -28,7 +28,7 @@ from tasks.domain.credentials import ESCROW_KEY
 
 POLICIES = Path(__file__).parent / "vault_policies"
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
-SUPERVISOR, PROVISION = "supervisor", "provision"
+SUPERVISOR, PROVISION, LEASE = "supervisor", "provision", "lease"
 BOT_RECORDS_KEY, AUDIT_KEY = "bot-records", "audit"
 KEYS: Mapping[str, Mapping[str, Any]] = {
     BOT_RECORDS_KEY: {"type": "aes256-gcm96", "derived": True},  # a key of its own for each bot
@@ -110,7 +110,10 @@ def policy(places: Places, role: str) -> str:
     """The policy file of `role` with the mount names filled in."""
     mounts = places.settings.vault
     return Template((POLICIES / f"{role}.hcl").read_text(encoding="utf-8")).substitute(
-        kv=mounts.kv_mount, transit=mounts.transit_mount, approle=mounts.approle_mount
+        kv=mounts.kv_mount,
+        transit=mounts.transit_mount,
+        approle=mounts.approle_mount,
+        database=mounts.database_mount,
     )
 
 
@@ -118,14 +121,15 @@ def provision(places: Places) -> None:
     """Apply policies, roles and keys, and write role-id and secret-id of each role; safe to repeat."""
     if places.settings.vault.address:
         _lay_foundation(places)
-    with _as_provision(places) as vault:
+    with as_provision(places) as vault:
         # Its own policy first: with a new release it may need what the old one did not allow.
-        for role in (PROVISION, SUPERVISOR, *ROLES):
+        for role in (PROVISION, SUPERVISOR, LEASE, *ROLES):
             vault.put(_policy_path(role), {"policy": policy(places, role)})
         for role in (PROVISION, SUPERVISOR, *ROLES):
             vault.put(_role_path(places, role), _role(places, role))
         for key, kind in KEYS.items():
             vault.put(f"{places.settings.vault.transit_mount}/keys/{key}", kind)
+        vault.put(f"auth/token/roles/vivesphere-{LEASE}", _lease_token(places))
         for role in ROLES:
             layout.write_private(places.role_id(role), _role_id(vault, places, role))
     renew_secret_ids(places)
@@ -140,7 +144,7 @@ def renew_secret_ids(places: Places) -> None:
 
 def ensure_secret(places: Places, path: str, generate: Callable[[], Mapping[str, str]]) -> Secret:
     """What is stored at `path`; at the first call what `generate` makes. The policy allows postgres/* alone."""
-    with _as_provision(places) as vault:
+    with as_provision(places) as vault:
         kv = Kv(vault, places.settings.vault.kv_mount, places.settings.vault.readers)
         try:
             return kv.read(path)
@@ -150,7 +154,8 @@ def ensure_secret(places: Places, path: str, generate: Callable[[], Mapping[str,
 
 
 @contextmanager
-def _as_provision(places: Places) -> Iterator[Vault]:
+def as_provision(places: Places) -> Iterator[Vault]:
+    """The vault as it is provisioned, by an id that is used once."""
     mount = places.settings.vault.approle_mount
     with Vault(places, supervisor_ids(places)) as supervisor:
         role_id = _role_id(supervisor, places, PROVISION)
@@ -245,6 +250,18 @@ def _role(places: Places, role: str) -> dict[str, Any]:
         "token_no_default_policy": ONLY_OURS,
         "secret_id_bound_cidrs": from_here,
         "token_bound_cidrs": from_here,
+    }
+
+
+def _lease_token(places: Places) -> dict[str, Any]:
+    """The kind of token that a database login hangs on: of nobody's making, so that it outlives the run that asked."""
+    return {
+        "allowed_policies": [f"vivesphere-{LEASE}"],
+        "orphan": True,
+        "renewable": True,
+        "token_period": places.settings.rotation.database_logins.lease_seconds,
+        "token_type": KEPT,
+        "token_no_default_policy": ONLY_OURS,
     }
 
 

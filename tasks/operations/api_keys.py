@@ -4,8 +4,8 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
 
 from tasks.connections import Connections
 from tasks.domain.roles import Actor, Role, covers, narrowed
@@ -68,6 +68,29 @@ async def create(
     if made is None:
         raise NoSuchKeyError(f"there is no key {key_id}")
     return NewKey(made, f"{key_id}:{secret}")
+
+
+async def rotate(at: Connections, key_id: UUID, actor: Actor) -> NewKey:
+    """The next key for what this one is for; this one stays good for `rotation.api_keys.grace_seconds`.
+
+    Raises NoSuchKeyError, also of a key that has been rotated already.
+    """
+    secret, new_id = secrets.token_urlsafe(32), uuid4()
+    grace = timedelta(seconds=at.places.settings.rotation.api_keys.grace_seconds)
+    async with changing(at) as session:
+        key = await api_keys.get(session, key_id)
+        owner = await access.user_by_id(session, key.user_id) if key else None
+        if key is None or key.replaced_at is not None or owner is None or not _acts_for(actor, owner):
+            raise NoSuchKeyError(f"there is no key {key_id}, or another has taken its place")
+        await api_keys.put_beside(session, new_id, key_id, hashlib.sha256(secret.encode()).digest())
+        await api_keys.end_at(session, key_id, grace)
+        await activity.note(
+            session, actor, "keys.rotate", f"{owner.username}/{key.name}", "security", key_id=str(new_id)
+        )
+        made = await api_keys.get(session, new_id)
+    if made is None:
+        raise NoSuchKeyError(f"there is no key {new_id}")
+    return NewKey(made, f"{new_id}:{secret}")
 
 
 async def of_user(at: Connections, user_id: UUID) -> Sequence[KeyRow]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, insert, or_, select, update
+from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, bindparam, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.roles import Grant, Role, narrowed
@@ -28,6 +29,7 @@ api_keys = Table(
     Column("ends_at", Instant),
     Column("revoked_at", Instant),
     Column("used_at", Instant),
+    Column("replaced_at", Instant),
 )
 
 
@@ -54,6 +56,7 @@ class KeyRow:
     created_at: datetime
     ends_at: datetime | None
     used_at: datetime | None
+    replaced_at: datetime | None
 
 
 _SHOWN = (
@@ -65,6 +68,7 @@ _SHOWN = (
     api_keys.c.created_at,
     api_keys.c.ends_at,
     api_keys.c.used_at,
+    api_keys.c.replaced_at,
 )
 _IN_FORCE = (api_keys.c.revoked_at.is_(None), or_(api_keys.c.ends_at.is_(None), api_keys.c.ends_at > app_now))
 
@@ -92,6 +96,34 @@ async def replace(
         )
     ).scalar_one()
     return found
+
+
+async def put_beside(session: AsyncSession, key_id: UUID, old: UUID | None, secret_sha256: bytes) -> None:
+    """A key of this id for what `old` is for; both open the door. A second call only changes its secret."""
+    await session.execute(
+        update(api_keys).where(api_keys.c.id == old, api_keys.c.replaced_at.is_(None)).values(replaced_at=app_now)
+    )
+    kept = ("user_id", "name", "role", "label")
+    like = select(
+        bindparam("new_id", key_id, Id),
+        bindparam("digest", secret_sha256, LargeBinary),
+        *(api_keys.c[name] for name in kept),
+    ).where(api_keys.c.id == old)
+    statement = insert(api_keys).from_select(["id", "secret_sha256", *kept], like)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[api_keys.c.id], set_={"secret_sha256": statement.excluded.secret_sha256}
+        )
+    )
+
+
+async def end_at(session: AsyncSession, key_id: UUID, after: timedelta) -> None:
+    """Let a key end after so long, or sooner if it would."""
+    await session.execute(
+        update(api_keys)
+        .where(api_keys.c.id == key_id)
+        .values(ends_at=func.least(func.coalesce(api_keys.c.ends_at, app_now + after), app_now + after))
+    )
 
 
 async def holder(session: AsyncSession, key_id: UUID) -> Holder | None:

@@ -181,6 +181,15 @@ async def replaced(session: AsyncSession, kind: str, subject: str, grace: timede
     )
 
 
+async def gone(session: AsyncSession, version_id: UUID) -> None:
+    """A version has ended by itself, and not by a step."""
+    await session.execute(
+        update(rotations)
+        .where(rotations.c.id == version_id, rotations.c.ended_at.is_(None))
+        .values(state="removed", ended_at=app_now, problem="it ended by itself")
+    )
+
+
 async def current(session: AsyncSession, kind: str, subject: str) -> Version | None:
     """The version in use, where any is noted."""
     wanted = select(*_SHOWN).where(

@@ -24,8 +24,8 @@ SEALED = "SELECT count(*) FROM audit_log JOIN audit_leaves ON row_id = audit_log
 
 def keep_logins(vault: OpenBaoProcess, password: str) -> None:
     """Put the logins that the clerk reads where `up` puts them."""
-    for role in ("app", "sealer"):
-        vault.kv("provision").write(f"postgres/{role}", {"username": f"vivesphere_{role}", "password": password}, None)
+    for name, role in (("login", "app"), ("sealer", "sealer")):
+        vault.kv("provision").write(f"postgres/{name}", {"username": f"vivesphere_{role}", "password": password}, None)
 
 
 class Clerk:

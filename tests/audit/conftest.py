@@ -100,6 +100,6 @@ async def connected(
     engine = open_engine(database, login, application="tests", pool_size=10)
     x = XClient("http://127.0.0.1:9", lanes=1, connect_timeout_seconds=1, deadline_seconds=1)
     try:
-        yield Connections(places, database, login, engine, kv, x, vault.transit("sealer"))
+        yield Connections(places, database, login, engine, kv, x, vault.transit("sealer"), None)  # type: ignore[arg-type]
     finally:
         await engine.dispose()

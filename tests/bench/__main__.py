@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, gateway, growth, lanes, lateness, posting, sandbox
+from tests.bench import audit, gateway, growth, lanes, lateness, posting, rewrap, sandbox
 from tests.bench.figure import Figure
 
 BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
@@ -21,6 +21,7 @@ BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
     "lateness_p99_ms": lateness.lateness_p99_ms,
     "posting_cost_10_to_10000_bots": growth.posting_cost_10_to_10000_bots,
     "posting_1000_bots": posting.posting_1000_bots,
+    "rewrap_10k_records": rewrap.rewrap_10k_records,
     "sandbox_posts_per_second": sandbox.sandbox_posts_per_second,
 }
 ROOT = Path(__file__).resolve().parents[2]

@@ -147,7 +147,7 @@ async def refresher(world: World, reached: Reached = nothing) -> AsyncIterator[P
         ) as x:
             x.caller = PointedCaller(x.caller, reached)  # type: ignore[assignment]
             transit = Transit(vault, settings.vault.transit_mount)
-            at = PointedConnections(world.places, world.server, login, engine, kv, x, transit)
+            at = PointedConnections(world.places, world.server, login, engine, kv, x, transit, None)  # type: ignore[arg-type]
             at.reached = reached
             try:
                 yield at

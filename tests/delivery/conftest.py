@@ -187,7 +187,7 @@ async def sender(
     client = XClient(x_process.url, lanes=FAST.lanes, connect_timeout_seconds=1, deadline_seconds=1.5)
     seen = x_process.control.get("/health").json()["last_seq"]
     async with client as x:
-        at = Connections(Places(settings), database, login, engine, kv, x, None)  # type: ignore[arg-type]
+        at = Connections(Places(settings), database, login, engine, kv, x, None, None)  # type: ignore[arg-type]
         yield Sender(
             at,
             x_process,

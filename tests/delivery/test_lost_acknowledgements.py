@@ -53,7 +53,7 @@ async def run_losing(sender: Sender, word: str) -> list[tuple[str, str | None]]:
     [bot] = await sender.with_bots(1)
     await sender.schedule(bot)
     at = sender.at
-    losing = LosingConnections(at.places, at.server, at.login, at.engine, at.kv, at.x, at.transit)
+    losing = LosingConnections(at.places, at.server, at.login, at.engine, at.kv, at.x, at.transit, at.leases)
     losing.when = lambda said: any(word in statement for statement in said)
     sender.at = losing
     await sender.run(1.5)

@@ -35,7 +35,7 @@ async def main(given: dict[str, Any]) -> None:
     engine = open_engine(server, login, application="worker", pool_size=4)
     async with XClient(given["x"], lanes=FAST.lanes, connect_timeout_seconds=1, deadline_seconds=1.5) as x:
         places = Places(Settings(posting=FAST, x=X(base_url=given["x"])))
-        at = Connections(places, server, login, engine, kv, x, None)  # type: ignore[arg-type]
+        at = Connections(places, server, login, engine, kv, x, None, None)  # type: ignore[arg-type]
         found = governor.tables(at)
         endpoints = dict(found.limits.endpoints)
         endpoints[governor.CREATE] = [Limit.model_validate(limit) for limit in given["limits"]]

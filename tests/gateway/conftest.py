@@ -26,7 +26,7 @@ from tests.waiting import until
 def vault(postgres: PostgresProcess) -> OpenBaoProcess:
     """The test process's vault; it holds the login that `up` would put there."""
     server = shared_openbao()
-    server.kv("provision").write("postgres/app", {"username": "vivesphere_app", "password": postgres.password}, None)
+    server.kv("provision").write("postgres/login", {"username": "vivesphere_app", "password": postgres.password}, None)
     return server
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.promise("C2")
 ONE = Due("data_keys", TRANSIT_KEY)
 RECORDS = 300
 # A nonce and a sealed value, which nobody here opens.
-SEALED = "decode(repeat('00', 12), 'hex'), decode(repeat('00', 16), 'hex')"
+SEALED = (bytes(12), bytes(16))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def rotation() -> Rotation:
     )
 
 
-async def stored(at: Connections, count: int) -> UUID:
+async def stored_records(at: Connections, count: int) -> UUID:
     """So many records of one bot, each with a key of its own, wrapped as they are now."""
     async with at.transaction() as session:
         [bot_id] = await stored_bots(session, 1)
@@ -42,9 +42,9 @@ async def stored(at: Connections, count: int) -> UUID:
         connection = await session.connection()
         await connection.exec_driver_sql(
             "INSERT INTO bot_records (bot_id, name, version, format, wrapped_key, nonce, ciphertext, created_by)"
-            f" SELECT %s, 'record', place, 'bytes', wrapped, {SEALED}, 'test'"
+            " SELECT %s, 'record', place, 'bytes', wrapped, %s, %s, 'test'"
             " FROM unnest(%s::text[]) WITH ORDINALITY AS wrapped (wrapped, place)",
-            (bot_id, [one.text for one in wrapped]),
+            (bot_id, *SEALED, [one.text for one in wrapped]),
         )
     return bot_id
 
@@ -78,7 +78,7 @@ async def ended(at: Connections, how: str) -> Done | None:
 async def test_every_record_is_wrapped_again_over_several_runs_and_the_old_version_opens_nothing(
     at: Connections,
 ) -> None:
-    bot_id = await stored(at, RECORDS)
+    bot_id = await stored_records(at, RECORDS)
     [(before, count)] = (await wrapped_by(at)).items()
     assert count == RECORDS
     await until(lambda: ended(at, "rotated"))
@@ -95,7 +95,7 @@ async def test_every_record_is_wrapped_again_over_several_runs_and_the_old_versi
 async def test_a_record_that_was_being_stored_when_the_key_changed_is_wrapped_again_before_the_old_version_ends(
     at: Connections,
 ) -> None:
-    bot_id = await stored(at, 1)
+    bot_id = await stored_records(at, 1)
     async with at.transaction() as session:
         connection = await session.connection()
         taken = (await connection.exec_driver_sql("DELETE FROM bot_records RETURNING wrapped_key")).scalar_one()
@@ -104,15 +104,15 @@ async def test_a_record_that_was_being_stored_when_the_key_changed_is_wrapped_ag
         connection = await session.connection()
         await connection.exec_driver_sql(
             "INSERT INTO bot_records (bot_id, name, version, format, wrapped_key, nonce, ciphertext, created_by)"
-            f" VALUES (%s, 'late', 1, 'bytes', %s, {SEALED}, 'test')",
-            (bot_id, taken),
+            " VALUES (%s, 'late', 1, 'bytes', %s, %s, %s, 'test')",
+            (bot_id, taken, *SEALED),
         )
     await until(lambda: ended(at, "removed"))
     assert await opened(at, bot_id) == [bytes(32)]
 
 
 async def test_a_damaged_record_stops_the_rotation_before_anything_is_ended(at: Connections) -> None:
-    await stored(at, 10)
+    await stored_records(at, 10)
     before = await asyncio.to_thread(at.transit.versions, TRANSIT_KEY)
     async with at.transaction() as session:
         connection = await session.connection()

@@ -12,7 +12,7 @@ from tasks.connections import Connections
 from tasks.domain.roles import Actor, Grant, system
 from tasks.operations.rotation import recipe
 from tasks.operations.rotation.kind import Facts, NeedsPersonError, NotYet, Subject, TestFailedError
-from tasks.operations.rotation.recipe import Due, NotNowError
+from tasks.operations.rotation.recipe import Due, NoSuchSubjectError, NotNowError
 from tasks.store import rotations
 from tasks.store.rotations import Version
 from tests.waiting import until
@@ -149,10 +149,11 @@ async def test_what_has_to_wait_waits_where_it_is_and_keeps_its_notes(at: Connec
     locks.raises = {"set": NeedsPersonError("enter the key")}
     assert (await rotate(at)).found == "person"
     locks.raises = {"set": Unreachable("the vault is away")}
-    assert (await rotate(at)).said == "database or vault are away (Unreachable)"
+    assert (await rotate(at)).said == "the vault: the vault is away"
     [planned, _] = await recipe.plan(at)
     assert planned.pending is not None
-    assert (planned.pending.state, planned.pending.facts) == ("created", {"made": 2, "half": True})
+    assert planned.pending.state == "created"
+    assert planned.pending.facts == {"made": 2, "half": True, "serves": "the door"}
     locks.raises = {}
     assert (await rotate(at)).found == "rotated"
 
@@ -168,6 +169,9 @@ async def test_a_version_that_is_given_up_ends_and_another_may_begin(at: Connect
 
 async def test_a_person_begins_one_before_its_time_and_not_beside_another(at: Connections, locks: Locks) -> None:
     operator = Actor("olga", "user", frozenset({Grant("operator")}))
+    with pytest.raises(NoSuchSubjectError, match="the next run"):
+        await recipe.ask(at, "locks", "front", operator, "nobody has looked yet")
+    await recipe.plan(at)
     begun = await recipe.ask(at, "locks", "front", operator, "a laptop was lost")
     assert (begun.version, begun.state, begun.asked_by) == (2, "begun", "olga")
     with pytest.raises(NotNowError, match="on its way"):

@@ -46,6 +46,7 @@ READS = {
     "keys/fingerprint": {"keys"},
     "audit/seal": {"gateway", "sealer", "reader"},
     "postgres/app": {"gateway", "poster", "keys", "sealer", "provision"},
+    "postgres/login": {"gateway", "poster", "keys", "sealer", "provision"},
     "postgres/owner": {"provision"},
     "postgres/prefect": {"provision"},
     "postgres/reader": {"reader", "provision"},
@@ -65,6 +66,7 @@ WRITES = {
     "keys/new": {"keys"},
     "audit/seal": {"sealer"},
     "postgres/new": {"provision"},
+    "postgres/login": {"keys", "provision"},
     "stack/ready": set(),
     "elsewhere/new": set(),
 }

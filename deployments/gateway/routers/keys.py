@@ -76,6 +76,13 @@ async def create(given: NewKey, caller: Annotated[Actor, needs("access.own")], a
     return MadeKey(**KeyView.model_validate(made.key).model_dump(), key=made.secret)
 
 
+@router.post("/{key_id}/rotate", status_code=201)
+async def rotate(key_id: UUID, caller: Annotated[Actor, needs("access.own")], at: Opened) -> MadeKey:
+    """Make the next key for what this one is for; this one stays good for a while, so that programs can change over."""
+    made = await api_keys.rotate(at, key_id, caller)
+    return MadeKey(**KeyView.model_validate(made.key).model_dump(), key=made.secret)
+
+
 @router.delete("/{key_id}", status_code=204)
 async def revoke(key_id: UUID, caller: Annotated[Actor, needs("access.own")], at: Opened) -> None:
     """End a key."""

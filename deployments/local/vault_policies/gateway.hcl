@@ -22,6 +22,7 @@ path "${kv}/metadata/gateway/*" { capabilities = ["read", "delete", "list"] }
 path "${kv}/data/services/+"     { capabilities = ["create", "update"] }
 path "${kv}/metadata/services/+" { capabilities = ["read", "delete"] }
 
+path "${kv}/data/postgres/login" { capabilities = ["read"] }
 path "${kv}/data/postgres/app"     { capabilities = ["read"] }
 path "${kv}/data/postgres/gateway" { capabilities = ["read"] }
 

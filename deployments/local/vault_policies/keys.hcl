@@ -22,6 +22,15 @@ path "${transit}/decrypt/token-escrow" { capabilities = ["update"] }
 path "${kv}/data/gateway/jwt"     { capabilities = ["update", "read"] }
 path "${kv}/metadata/gateway/jwt" { capabilities = ["read"] }
 
+# Database logins: one is made with a token of its own, which this role may make of that one kind; renewed and ended.
+path "auth/token/create/vivesphere-lease" { capabilities = ["update"] }
+path "auth/token/renew-accessor"          { capabilities = ["update"] }
+path "auth/token/revoke-accessor"         { capabilities = ["update"] }
+path "sys/leases/renew"                   { capabilities = ["update"] }
+path "${kv}/data/postgres/login"          { capabilities = ["create", "update", "read"] }
+path "${kv}/data/postgres/login-next"     { capabilities = ["create", "update", "read"] }
+path "${kv}/metadata/postgres/login"      { capabilities = ["read"] }
+
 path "${kv}/data/postgres/app"  { capabilities = ["read"] }
 path "${kv}/data/postgres/keys" { capabilities = ["read"] }
 

@@ -2,6 +2,7 @@
 
 path "${kv}/data/bots/+/access" { capabilities = ["read"] }
 
+path "${kv}/data/postgres/login" { capabilities = ["read"] }
 path "${kv}/data/postgres/app"    { capabilities = ["read"] }
 path "${kv}/data/postgres/poster" { capabilities = ["read"] }
 

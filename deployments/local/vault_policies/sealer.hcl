@@ -7,6 +7,7 @@ path "${transit}/keys/audit" { capabilities = ["read"] }
 path "${kv}/data/audit/seal"     { capabilities = ["create", "update", "read"] }
 path "${kv}/metadata/audit/seal" { capabilities = ["read"] }
 
+path "${kv}/data/postgres/login" { capabilities = ["read"] }
 path "${kv}/data/postgres/app"    { capabilities = ["read"] }
 path "${kv}/data/postgres/sealer" { capabilities = ["read"] }
 

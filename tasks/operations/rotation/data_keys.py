@@ -7,7 +7,6 @@ on it, so whoever comes after a kill sees what is left.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -75,34 +74,33 @@ class DataKeys:
         await asyncio.to_thread(at.transit.raise_minimum, TRANSIT_KEY, current.facts["transit"])
 
     async def _wrap_all(self, at: Connections, transit: int, wrapped: int) -> Facts:
-        """A batch is written while the next one is at the vault; raises NotYet when the time of this run is over."""
+        """One batch is read and another written while a third is at the vault; raises NotYet once this run's time is
+        over."""
         wanted = self.rules(at.places.settings.rotation)
-        began, done, after = ticks(), 0, None
-        writing: asyncio.Task[None] | None = None
+        began, done = ticks(), 0
+        reading = asyncio.create_task(_left(at, transit, None, wanted.batch))
+        writing = asyncio.create_task(asyncio.sleep(0))
         try:
-            while batch := await _left(at, transit, after, wanted.batch):
+            while batch := await reading:
+                reading = asyncio.create_task(_left(at, transit, batch[-1].id, wanted.batch))
                 new = await asyncio.to_thread(
                     at.transit.rewrap, TRANSIT_KEY, [Sealed(str(key.bot_id), key.wrapped_key) for key in batch]
                 )
-                if writing is not None:
-                    await writing
+                await writing
                 # None is damaged, and stays as it is: the test finds it.
                 good = [(key, text.text) for key, text in zip(batch, new, strict=True) if text is not None]
                 writing = asyncio.create_task(_write(at, [key for key, _ in good], [text for _, text in good]))
-                done, after = done + len(batch), batch[-1].id
+                done += len(batch)
                 if ticks() - began > wanted.run_seconds:
                     await writing
-                    raise NotYet(
-                        f"{wrapped + done} records are wrapped again, the next run goes on", {"wrapped": wrapped + done}
-                    )
+                    noted = {"wrapped": wrapped + done}
+                    raise NotYet(f"{wrapped + done} records are wrapped again, the next run goes on", noted)
                 await asyncio.sleep(max(0.0, done / wanted.records_per_second - (ticks() - began)))
-            if writing is not None:
-                await writing
+            await writing
         finally:
-            if writing is not None:
-                writing.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await writing
+            for task in (reading, writing):
+                task.cancel()
+            await asyncio.gather(reading, writing, return_exceptions=True)
         return {"wrapped": wrapped + done}
 
 

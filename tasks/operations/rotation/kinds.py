@@ -6,9 +6,11 @@ X's user tokens are not among them: each refresh is a create, set, test and fini
 
 from collections.abc import Mapping
 
+from tasks.operations.rotation.api_keys import ApiKeys
 from tasks.operations.rotation.data_keys import DataKeys
+from tasks.operations.rotation.database_logins import DatabaseLogins
 from tasks.operations.rotation.jwt_keys import JwtKeys
 from tasks.operations.rotation.kind import Kind
 
-_IN_ORDER: tuple[Kind, ...] = (DataKeys(), JwtKeys())
+_IN_ORDER: tuple[Kind, ...] = (ApiKeys(), DataKeys(), JwtKeys(), DatabaseLogins())
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _IN_ORDER}

@@ -7,7 +7,7 @@ are.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from blocks.vault.errors import VaultError
 from tasks.connections import Connections
 from tasks.domain.roles import Actor, system
 from tasks.domain.versions import LEADS_TO, NEXT, Held, Rules, State, Step, due_at, next_step
@@ -29,6 +30,8 @@ from tasks.store.rotations import Version
 log = logging.getLogger("vivesphere.debug")
 
 ROTATION = system("rotation")
+# Beside the facts of the kind: what stops where the credential breaks, for whoever cannot ask the vault.
+SERVES = "serves"
 Found = Literal["rotated", "removed", "waiting", "person", "failed"]
 
 
@@ -125,8 +128,7 @@ async def rotate_one(at: Connections, wanted: Due) -> Done:
     except _TakenOverError:
         return Done(wanted.kind, wanted.subject, "waiting", "another process took it over")
     except PASSING as error:
-        # The driver's words may be many, and name what is nobody's business on a page.
-        return Done(wanted.kind, wanted.subject, "waiting", f"database or vault are away ({type(error).__name__})")
+        return Done(wanted.kind, wanted.subject, "waiting", _away(error))
 
 
 async def ask(at: Connections, kind_name: str, subject: str, actor: Actor, reason: str) -> Version:
@@ -139,17 +141,19 @@ async def ask(at: Connections, kind_name: str, subject: str, actor: Actor, reaso
     who = kind.rules(at.places.settings.rotation).who_may
     if not any(grant.label is None and grant.role in (who, "admin") for grant in actor.grants):
         raise PermissionError(f"{actor.name} may not rotate {kind_name}: that takes the role {who}, see `rotation`")
-    planned = next((one for one in await _planned(at, kind) if one.subject.name == subject), None)
-    if planned is None:
-        raise NoSuchSubjectError(f"there is no {kind_name} named {subject}")
-    if planned.pending is not None:
-        raise NotNowError(f"version {planned.pending.version} of {subject} is on its way ({planned.pending.state})")
-    if planned.previous is not None:
-        raise NotNowError(
-            f"version {planned.previous.version} of {subject} stays good until {planned.previous.remove_at:%H:%M} UTC; "
-            "another one may begin after that"
-        )
     async with at.transaction() as session:
+        standing = _by_subject(await rotations.standing(session, kind_name))
+        if subject not in standing:
+            known = ", ".join(standing) or "none; the next run of rotate-credentials looks"
+            raise NoSuchSubjectError(f"there is no {kind_name} named {subject}; there are: {known}")
+        pending, previous = standing[subject].pending, standing[subject].previous
+        if pending is not None:
+            raise NotNowError(f"version {pending.version} of {subject} is on its way ({pending.state})")
+        if previous is not None:
+            raise NotNowError(
+                f"version {previous.version} of {subject} stays good until {previous.remove_at:%Y-%m-%d %H:%M} UTC; "
+                "another one may begin after that"
+            )
         if await rotations.begin(session, kind_name, subject, actor.name) is None:
             raise NotNowError(f"somebody else has just begun to rotate {subject}")
         await activity.note(session, actor, "credentials.rotate", f"{kind_name}/{subject}", "security", reason=reason)
@@ -187,6 +191,13 @@ def rules(at: Connections, kind: Kind) -> Rules:
     )
 
 
+def _away(error: Exception) -> str:
+    """What is away, for a page: the vault's errors say it; the driver's words may name what is nobody's business."""
+    if isinstance(error, VaultError):
+        return f"the vault: {error}"
+    return f"the database or the network is away ({type(error).__name__})"
+
+
 def _kind(name: str) -> Kind:
     try:
         return KINDS[name]
@@ -196,16 +207,20 @@ def _kind(name: str) -> Kind:
 
 async def _planned(at: Connections, kind: Kind) -> list[Planned]:
     try:
-        subjects = await kind.subjects(at)
-    except PASSING as error:
-        log.warning("%s cannot be looked at: %s", kind.name, type(error).__name__)
-        return []
+        subjects: Sequence[Subject] | None = await kind.subjects(at)
+    except VaultError as error:
+        # The vault is away, or does not let this role look: the table says what the last run found.
+        log.info("%s: %s", kind.name, error)
+        subjects = None
     async with at.transaction() as session:
         now = await base.now(session)
         standing = _by_subject(await rotations.standing(session, kind.name))
+        if subjects is None:
+            subjects = [_as_noted(name, found, now) for name, found in standing.items()]
         for one in subjects:
             if one.name not in standing:
-                await rotations.adopt(session, kind.name, one.name, one.since, one.facts)
+                facts = {**one.facts, SERVES: one.serves}
+                await rotations.adopt(session, kind.name, one.name, one.since, facts)
         standing = _by_subject(await rotations.standing(session, kind.name))
     found = []
     for one in subjects:
@@ -219,6 +234,13 @@ async def _planned(at: Connections, kind: Kind) -> list[Planned]:
         step = next_step(known, what, now)
         found.append(Planned(kind.name, one, held.current, held.pending, held.previous, due_at(known, what), step))
     return found
+
+
+def _as_noted(name: str, found: _Standing, now: datetime) -> Subject:
+    """A credential as the table has it."""
+    version = found.current or found.pending or found.previous
+    facts = version.facts if version else {}
+    return Subject(name, found.current.begun_at if found.current else now, str(facts.get(SERVES, "")), facts)
 
 
 def _by_subject(versions: Iterable[Version]) -> Mapping[str, _Standing]:
@@ -244,10 +266,10 @@ async def _rotate(at: Connections, kind: Kind, wanted: Due) -> Done:
     async with _leased(at, version_id) as held:
         if held is None:
             return Done(kind.name, wanted.subject, "waiting", "another process is at it")
-        return await _walk(at, kind, held)
+        return await _walk(at, kind, held, {SERVES: planned.subject.serves})
 
 
-async def _walk(at: Connections, kind: Kind, version: Version) -> Done:
+async def _walk(at: Connections, kind: Kind, version: Version, serves: Facts) -> Done:
     """From where the version is to the end, or to where it must wait."""
     methods: Mapping[Step, Method] = {
         "create": kind.create,
@@ -259,7 +281,7 @@ async def _walk(at: Connections, kind: Kind, version: Version) -> Done:
     while held.state in NEXT:
         step = NEXT[held.state]
         try:
-            facts = await methods[step](at, held) or {}
+            facts = {**serves, **(await methods[step](at, held) or {})}
         except NotYet as error:
             await _jot(at, held, str(error), error.facts)
             found: Found = "person" if isinstance(error, NeedsPersonError) else "waiting"
