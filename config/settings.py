@@ -306,8 +306,8 @@ class DataKeys(KindOfRotation):
     schedule: Literal["when_due", "by_hand"] = _schedule()
     who_may: Literal["operator", "admin"] = _who_may()
     batch: int = tuning(1000, "Records wrapped again in one request to the vault.", ge=1, le=10_000)
-    records_per_second: int = tuning(
-        20_000, "Records wrapped again in a second at most, so that others get a word in.", ge=1, le=1_000_000
+    records_per_minute: int = tuning(
+        1_200_000, "Records wrapped again in a minute at most, so that others get a word in.", ge=60, le=60_000_000
     )
     run_seconds: float = tuning(120.0, "How long one run wraps records again before the next goes on.", ge=0.1, le=900)
 

@@ -21,6 +21,12 @@ from deployments.local.stack import StackFailedError
 
 FAILED, USAGE = 1, 2
 Register = Annotated[bool, typer.Option("--register", help="Undo what was changed on Prefect's server by hand.")]
+NewAuth = Annotated[
+    bool,
+    typer.Option(
+        "--new-prefect-auth", help="Give Prefect's server and worker another auth string; runs at work post on."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -30,11 +36,13 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def up(as_json: Json = False, register_again: Register = False) -> None:
+def up(as_json: Json = False, register_again: Register = False, new_prefect_auth: NewAuth = False) -> None:
     """Start the stack and wait until all of it is healthy; harmless if it runs already."""
     began = time.time()
     with explained():
         places = stack.up(lambda line: typer.echo(line, err=True), register_again)
+        if new_prefect_auth:
+            stack.renew_prefect_auth(lambda line: typer.echo(line, err=True))
         found = parts.status(places)
     files = stack.sign_in_files(places)
     if as_json:

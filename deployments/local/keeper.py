@@ -46,6 +46,12 @@ class Keeper:
         say(f"{self.child.name}: up after {took} s at {self.child.address}")
         self._watch.start()
 
+    def replace(self, child: Child) -> None:
+        """Kill the process; what comes in its place is `child`. Asked to end, a worker would take its runs along."""
+        self.child = child
+        if self._process is not None:
+            self._process.kill()
+
     def give_up(self) -> None:
         """Wait no longer for it to serve; `stop` follows."""
         self._stopping.set()

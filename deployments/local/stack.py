@@ -1,9 +1,10 @@
 """`up`, `down`: the two things people do with the stack as a whole."""
 
+import signal
 import subprocess  # nosec B404
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config import loading
@@ -23,6 +24,7 @@ from deployments.local import (
     work_pool,
 )
 from deployments.local.board import Note
+from deployments.local.processes import Process
 
 POLL_SECONDS = 0.05
 LOCK_SECONDS = 120.0
@@ -73,6 +75,36 @@ def down(progress: Progress = lambda line: None) -> bool:
             processes.end([note.supervisor], 4 * places.settings.stack.stop_seconds)
         _clear(places.home, places.settings.stack.stop_seconds)
     return was_up
+
+
+def renew_prefect_auth(progress: Progress = lambda line: None) -> None:
+    """Give Prefect's server and worker of the running stack another auth string; raises StackFailedError.
+
+    Runs at work go on posting; Prefect's pages and API answer 503 until the server is back.
+    """
+    places = Places(loading.settings())
+    with layout.locked(places.home, LOCK_SECONDS):
+        note = board.read(places.home)
+        if note is None or note.phase != "up" or not note.supervisor.alive:
+            raise StackFailedError("the stack is not up: a new auth string comes with the next `vivesphere up`")
+        if places.settings.prefect.api_url:
+            raise StackFailedError("Prefect's server is somebody else's: its auth string is theirs to change")
+        before = {name: note.parts[name].process for name in ("prefect", "worker")}
+        note.supervisor.send(signal.SIGHUP)
+        deadline = time.monotonic() + 4 * places.settings.stack.ready_seconds
+        while not _are_replaced(board.read(places.home), before):
+            if time.monotonic() > deadline:
+                raise StackFailedError(f"server or worker did not come back: see {places.logs / 'supervisor.log'}")
+            time.sleep(POLL_SECONDS)
+    progress("Prefect's server and worker have a new auth string")
+
+
+def _are_replaced(note: Note | None, before: Mapping[str, Process | None]) -> bool:
+    """Whether other processes stand in the place of these, and serve."""
+    return note is not None and all(
+        note.parts[name].state == "up" and note.parts[name].process not in (None, process)
+        for name, process in before.items()
+    )
 
 
 def _clear(home: Path, patience_seconds: float) -> None:

@@ -17,7 +17,17 @@ import httpx
 
 from config import loading
 from config.places import Places
-from deployments.local import log_files, openbao, plan, prefect_server, reaper, vault_provisioning, work_pool
+from deployments.local import (
+    log_files,
+    openbao,
+    plan,
+    prefect_api,
+    prefect_server,
+    reaper,
+    vault_provisioning,
+    work_pool,
+    worker,
+)
 from deployments.local.board import Board, say
 from deployments.local.keeper import ChildFailedError, Keeper
 from deployments.local.plan import Part
@@ -38,11 +48,16 @@ class Supervisor:
         self._board = board
         self._keepers: dict[str, Keeper] = {}
         self._stop = threading.Event()
+        self._renew_auth = threading.Event()
 
     def ask_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Signal handler: end in order."""
         # On a thread: the handler may have interrupted this one while it held the very lock that the event needs.
         threading.Thread(target=self._give_up, daemon=True).start()
+
+    def ask_for_new_auth(self, _signal: int, _frame: FrameType | None) -> None:
+        """Signal handler: give Prefect's server and worker another auth string."""
+        threading.Thread(target=self._renew_auth.set, daemon=True).start()
 
     def _give_up(self) -> None:
         self._stop.set()
@@ -115,11 +130,30 @@ class Supervisor:
         while not self._stop.wait(TICK_SECONDS):
             for log in written:
                 log_files.rotate(log, logs.file_bytes, logs.files_kept)
+            if self._renew_auth.is_set():
+                self._renew_auth.clear()
+                self._renew_prefect_auth()
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + VAULT_LOOK_SECONDS
                 self._keep_vault_up()
             if time.monotonic() >= renew_at:
                 renew_at = time.monotonic() + (half_life if self._renew_secret_ids() else RENEW_AGAIN_SECONDS)
+
+    def _renew_prefect_auth(self) -> None:
+        """A new string for the server, then for the worker; runs at work post on without either."""
+        places = self._places
+        if "prefect" not in self._keepers:
+            say("Prefect's server is somebody else's: its auth string is theirs to change")
+            return
+        prefect_server.new_auth(places)
+        self._keepers["prefect"].replace(prefect_server.child(places))
+        give_up_at = time.monotonic() + places.settings.stack.ready_seconds
+        while (why := prefect_api.refusal(places)) is not None and not self._stop.wait(TICK_SECONDS / 10):
+            if time.monotonic() > give_up_at:
+                say(f"Prefect's server does not take its new auth string: {why}")
+                return
+        self._keepers["worker"].replace(worker.child(places))
+        say("Prefect's server and worker have a new auth string")
 
     def _keep_vault_up(self) -> None:
         note = self._board.note.parts.get("openbao")
@@ -171,6 +205,7 @@ def main() -> int:
         raise RuntimeError("this machine has no /proc, which the supervisor needs")
     supervisor = Supervisor(places, Board(places.home, process))
     signal.signal(signal.SIGTERM, supervisor.ask_to_stop)
+    signal.signal(signal.SIGHUP, supervisor.ask_for_new_auth)
     say(f"supervisor {process.pid} starts the stack in {places.home}")
     if not places.settings.prefect.api_url:
         prefect_server.new_auth(places)

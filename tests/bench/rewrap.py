@@ -35,7 +35,7 @@ def rewrap_10k_records() -> list[Figure]:
             update={
                 "postgres": Postgres(address=f"{postgres.host}:{postgres.port}", database="migrated", tls="disable"),
                 "x": X(base_url="http://127.0.0.1:9"),
-                "rotation": Rotation(data_keys=DataKeysSettings(batch=BATCH, records_per_second=1_000_000)),
+                "rotation": Rotation(data_keys=DataKeysSettings(batch=BATCH, records_per_minute=60_000_000)),
             }
         )
         login = Login("vivesphere_app", postgres.password)

@@ -155,6 +155,45 @@ def renew_secret_ids(stack: PostingStack) -> None:
     vault_provisioning.renew_secret_ids(stack.running.places)
 
 
+@dataclass
+class Doorway:
+    """What Prefect's API answered through the gateway while its server was away."""
+
+    codes: set[int] = field(default_factory=set)
+    without_hint: int = 0
+
+    def ask(self, stack: PostingStack, over: threading.Event) -> None:
+        """Ask until it is over; each answer but a good one must say when to come back."""
+        places = stack.running.places
+        headers = {"Authorization": f"Bearer {places.cli_key.read_text(encoding='utf-8').strip()}"}
+        with httpx.Client(headers=headers, trust_env=False, timeout=30) as client:
+            while not over.wait(0.05):
+                answer = client.get(f"{places.front_door}/api/admin/version")
+                self.codes.add(answer.status_code)
+                self.without_hint += answer.is_error and "retry-after" not in answer.headers
+
+
+def test_prefects_auth_string_changes_while_posts_go_out(stack: PostingStack) -> None:
+    """Server and worker are new; runs at work post on, and whoever asks Prefect's API is told when to come back."""
+    stack.standing_by()
+    file = stack.running.places.prefect_auth
+    assert file is not None
+    before = file.read_text(encoding="utf-8")
+    asked, over = Doorway(), threading.Event()
+    asking_prefect = threading.Thread(target=asked.ask, args=(stack, over))
+    asking_prefect.start()
+    try:
+        window = under_load(stack, "prefect auth", lambda: print(stack.command("up", "--new-prefect-auth")))
+    finally:
+        over.set()
+        asking_prefect.join()
+    print("\n" + window.line())
+    assert file.read_text(encoding="utf-8") != before
+    assert (asked.codes, asked.without_hint) == ({200, 503}, 0)
+    assert window.failed == 0
+    assert window.most_seconds < MUCH_TOO_LATE_SECONDS
+
+
 def lateness(stack: PostingStack, posts: list[Post]) -> list[float]:
     """Seconds from each planned instant to the first byte."""
     rows = stack.sql(

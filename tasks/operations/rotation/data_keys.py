@@ -95,7 +95,7 @@ class DataKeys:
                     await writing
                     noted = {"wrapped": wrapped + done}
                     raise NotYet(f"{wrapped + done} records are wrapped again, the next run goes on", noted)
-                await asyncio.sleep(max(0.0, done / wanted.records_per_second - (ticks() - began)))
+                await asyncio.sleep(max(0.0, 60 * done / wanted.records_per_minute - (ticks() - began)))
             await writing
         finally:
             for task in (reading, writing):
