@@ -138,10 +138,10 @@ async def forgetting(session: AsyncSession, bot_id: UUID) -> ForgettingRow | Non
 
 @dataclass(frozen=True)
 class WrappedKey:
-    """A record's own half of its key as the vault wrapped it; `bot_id` is the context it opens in."""
+    """A record's own half of its key as the vault wrapped it; ids as texts, because there may be millions."""
 
-    id: UUID
-    bot_id: UUID
+    id: str
+    bot_id: str
     wrapped_key: str
 
 
@@ -151,26 +151,27 @@ _wrapped_by = cast(func.substr(func.split_part(bot_records.c.wrapped_key, ":", 2
 
 async def wrapped_before(session: AsyncSession, version: int, after: UUID | None, limit: int) -> Sequence[WrappedKey]:
     """Keys that an older version of the vault's key wraps, in the order of their ids, from behind `after` on."""
-    wanted = select(bot_records.c.id, bot_records.c.bot_id, bot_records.c.wrapped_key).where(_wrapped_by < version)
+    ids = (cast(bot_records.c.id, Text), cast(bot_records.c.bot_id, Text))
+    wanted = select(*ids, bot_records.c.wrapped_key).where(_wrapped_by < version)
     if after is not None:
         wanted = wanted.where(bot_records.c.id > after)
     found = await session.execute(wanted.order_by(bot_records.c.id).limit(limit))
-    return [WrappedKey(row.id, row.bot_id, row.wrapped_key) for row in found]
+    return [WrappedKey(*row) for row in found]
 
 
 async def wrap_again(session: AsyncSession, keys: Sequence[WrappedKey], wrapped: Sequence[str]) -> None:
     """Put the new texts in the place of those that were read; a record that has gone or changed meanwhile stays so."""
     new = (
         func.unnest(
-            bindparam("ids", [key.id for key in keys], ARRAY(Id)),
+            bindparam("ids", [key.id for key in keys], ARRAY(Text)),
             bindparam("old", [key.wrapped_key for key in keys], ARRAY(Text)),
             bindparam("new", list(wrapped), ARRAY(Text)),
         )
-        .table_valued(column("id", Id), column("old", Text), column("new", Text), name="new")
+        .table_valued(column("id", Text), column("old", Text), column("new", Text), name="new")
         .render_derived()
     )
     await session.execute(
         update(bot_records)
-        .where(bot_records.c.id == new.c.id, bot_records.c.wrapped_key == new.c.old)
+        .where(bot_records.c.id == cast(new.c.id, Id), bot_records.c.wrapped_key == new.c.old)
         .values(wrapped_key=new.c.new)
     )

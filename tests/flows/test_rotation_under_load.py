@@ -17,7 +17,7 @@ from tests.aged_tokens import ROTATION, near_the_end, refreshes, rotate
 from tests.posting_stack import Post, PostingStack
 from tests.running_stack import eventually
 
-pytestmark = pytest.mark.promise("C2")
+pytestmark = [pytest.mark.promise("C2"), pytest.mark.timeout(900)]
 
 KINDS = {"api_keys": "cli", "data_keys": "bot-records", "jwt_keys": "gateway", "database_logins": "app"}
 # Of these the version before ends within the test; keys and tokens of programs stay good for longer.

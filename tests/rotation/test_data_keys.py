@@ -1,6 +1,8 @@
 """The key of bot records changes under records that are read and written, and leaves no record behind."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from tasks.operations.rotation import recipe
 from tasks.operations.rotation.recipe import Done, Due
 from tests.makers import stored_bots
 from tests.openbao_process import shared_openbao
+from tests.postgres_process import PostgresProcess
 from tests.waiting import until
 
 pytestmark = pytest.mark.promise("C2")
@@ -90,6 +93,48 @@ async def test_every_record_is_wrapped_again_over_several_runs_and_the_old_versi
     versions = await asyncio.to_thread(at.transit.versions, TRANSIT_KEY)
     assert (versions.latest, versions.least) == (before + 1, before + 1)
     assert old.text.startswith(f"vault:v{before + 1}:")
+
+
+async def test_a_run_that_is_killed_in_the_middle_leaves_no_record_on_the_old_key_once_the_next_has_ended(
+    at: Connections, postgres: PostgresProcess
+) -> None:
+    bot_id = await stored_records(at, RECORDS)
+    [before] = await wrapped_by(at)
+    await until(lambda: _is_due(at))
+    kv = shared_openbao().kv("provision")
+    kv.write("postgres/login", {"username": "vivesphere_app", "password": postgres.password}, None)
+    vault, database = at.places.settings.vault, at.places.settings.postgres
+    environment = {
+        **os.environ,
+        "VIVESPHERE_HOME": str(at.places.home),
+        "VIVESPHERE_VAULT__PORT": str(vault.port),
+        "VIVESPHERE_POSTGRES__ADDRESS": str(database.address),
+        "VIVESPHERE_POSTGRES__DATABASE": database.database,
+        "VIVESPHERE_X__BASE_URL": "http://127.0.0.1:9",
+        "VIVESPHERE_ROTATION__LEASE_SECONDS": "0.5",
+        "VIVESPHERE_ROTATION__DATA_KEYS__MAX_AGE_SECONDS": "5",
+        # A batch each half second, so that there is a middle to be killed in.
+        "VIVESPHERE_ROTATION__DATA_KEYS__BATCH": "20",
+        "VIVESPHERE_ROTATION__DATA_KEYS__RECORDS_PER_MINUTE": "2400",
+    }
+    command = [sys.executable, "-m", "tests.rotation.rotating_process", *ONE.__dict__.values()]
+    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    await until(lambda: _some(at, before + 1))
+    process.kill()
+    await process.wait()
+    left = await wrapped_by(at)
+    assert left[before] > 0 and left[before + 1] > 0
+    await until(lambda: ended(at, "rotated"))
+    assert await wrapped_by(at) == {before + 1: RECORDS}
+    assert await opened(at, bot_id) == [number.to_bytes(32, "big") for number in range(RECORDS)]
+
+
+async def _is_due(at: Connections) -> bool:
+    return ONE in await recipe.due(at)
+
+
+async def _some(at: Connections, version: int) -> bool:
+    return (await wrapped_by(at)).get(version, 0) > 0
 
 
 async def test_a_record_that_was_being_stored_when_the_key_changed_is_wrapped_again_before_the_old_version_ends(

@@ -82,9 +82,9 @@ class DataKeys:
         writing = asyncio.create_task(asyncio.sleep(0))
         try:
             while batch := await reading:
-                reading = asyncio.create_task(_left(at, transit, batch[-1].id, wanted.batch))
+                reading = asyncio.create_task(_left(at, transit, UUID(batch[-1].id), wanted.batch))
                 new = await asyncio.to_thread(
-                    at.transit.rewrap, TRANSIT_KEY, [Sealed(str(key.bot_id), key.wrapped_key) for key in batch]
+                    at.transit.rewrap, TRANSIT_KEY, [Sealed(key.bot_id, key.wrapped_key) for key in batch]
                 )
                 await writing
                 # None is damaged, and stays as it is: the test finds it.
