@@ -15,6 +15,8 @@ from tasks.connections import APP_LOGIN_PATH
 MAKER = "vivesphere_vault"
 NAME = "vivesphere"
 ROLE = "app"
+# Passwords reach the server as verifiers, so that no log of its can show one.
+HASHED = "scram-sha-256"
 # Every session acts as the role that has the rights, so nothing that a login makes is its own.
 CREATE = [
     "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' IN ROLE " + APP,
@@ -47,7 +49,7 @@ def provision(places: Places, password: Password) -> None:
 def _ensure_maker(places: Places, password: str) -> None:
     """The engine's own role, with a password that is new at each `up` and stands in the vault's configuration alone."""
     with databases.admin(places, "postgres") as connection:
-        verifier = connection.pgconn.encrypt_password(password.encode(), MAKER.encode(), b"scram-sha-256").decode()
+        verifier = connection.pgconn.encrypt_password(password.encode(), MAKER.encode(), HASHED.encode()).decode()
         maker = sql.Identifier(MAKER)
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [MAKER]).fetchone()
         connection.execute(
@@ -73,7 +75,7 @@ def _config(places: Places, password: str) -> dict[str, object]:
         ),
         "username": MAKER,
         "password": password,
-        "password_authentication": "scram-sha-256",
+        "password_authentication": HASHED,
         "allowed_roles": [ROLE],
     }
 
