@@ -19,12 +19,7 @@ from tests.running_stack import eventually
 
 pytestmark = [pytest.mark.promise("C2"), pytest.mark.timeout(900)]
 
-KINDS = {
-    "api_keys": "cli",
-    "data_keys": "bot-records",
-    "jwt_keys": "gateway",
-    "database_logins": "app",
-}  # pragma: allowlist secret
+KINDS = dict(api_keys="cli", data_keys="bot-records", jwt_keys="gateway", database_logins="app")
 # Of these the version before ends within the test; keys and tokens of programs stay good for longer.
 ENDS_SOON = {"data_keys", "database_logins"}
 EVERY_SECONDS = 0.5
