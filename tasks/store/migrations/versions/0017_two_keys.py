@@ -5,8 +5,8 @@ Works with the previous release: it never sets the new column, and for its keys 
 
 from tasks.store.migrations.sql import run_beside
 
-revision = "0015"
-down_revision = "0014"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
