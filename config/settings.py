@@ -367,7 +367,7 @@ class Metrics(Section):
     budget_share: Decimal = policy(
         Decimal("0.3"), "Share of an app's monthly budget that readings may cost, day by day.", ge=0, le=1
     )
-    batch: int = tuning(2000, "Posts that a run takes at once.", ge=100, le=50_000)
+    batch: int = tuning(5000, "Posts that a run takes at once.", ge=100, le=50_000)
     readers: int = tuning(8, "Requests that a run has under way at X.", ge=1, le=100)
     lease_seconds: float = tuning(
         300.0, "After this time posts that a run took and did not read are taken by another.", ge=1, le=3600

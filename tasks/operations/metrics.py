@@ -189,7 +189,7 @@ async def _read_accounts(at: Connections, due: Sequence[DueAccount], now: dateti
     """A lookup by the first of a few bots whom X lets look."""
     today = rules.utc_day(now)
     paid = {one.x_user_id: one.paid_on == today for one in due}
-    reading = Reading(problem=NO_TOKEN)
+    reading, calls = Reading(problem=NO_TOKEN), 0
     for one in due[:READERS_TRIED]:
         token = (await access_tokens(at, [one.bot_id], now))[one.bot_id]
         if not isinstance(token, AccessToken):
@@ -201,11 +201,13 @@ async def _read_accounts(at: Connections, due: Sequence[DueAccount], now: dateti
             paid,
             lambda authorization, ids: insights.user_metrics(at.x.caller, authorization, ids),
         )
+        calls += reading.calls
         if reading.reader_suspended:
             reading.suspended.add(one.x_user_id)
             reading.absent[one.x_user_id] = "hidden"
         elif reading.observed_at or reading.retry_at:
             break
+    reading.calls = calls
     return reading
 
 
@@ -235,18 +237,22 @@ async def collect_posts(at: Connections) -> Collected:
     """Read the posts that are due, a hundred at a time, while what was read before is written down."""
     settings, total, from_bot = at.places.settings.metrics, Collected(), FIRST_BOT
     writing: asyncio.Task[Collected] | None = None
-    while True:
-        async with at.transaction() as session:
-            now = await base.now(session)
-            lease = _seconds(settings.lease_seconds)
-            due = await sampling.take_posts(session, now, lease, settings.batch, from_bot)
-        read = await _read_posts(at, due, now) if due else []
+    try:
+        while True:
+            async with at.transaction() as session:
+                now = await base.now(session)
+                lease = _seconds(settings.lease_seconds)
+                due = await sampling.take_posts(session, now, lease, settings.batch, from_bot)
+            read = await _read_posts(at, due, now) if due else []
+            if writing is not None:
+                total.add(await writing)
+            if not due:
+                return total
+            from_bot = due[-1].bot_id
+            writing = asyncio.create_task(_write_posts(at, read, now))
+    finally:
         if writing is not None:
-            total.add(await writing)
-        if not due:
-            return total
-        from_bot = due[-1].bot_id
-        writing = asyncio.create_task(_write_posts(at, read, now))
+            await writing  # what was read and paid for is kept, whatever happened since
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Snapshots: counts of posts and accounts as X gave them, by subject and scheduled instant, in monthly partitions."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date, datetime
+from operator import attrgetter
 from string import Template
 from typing import Any
 from uuid import UUID
@@ -167,7 +168,8 @@ async def _add(session: AsyncSession, kind: _Kind, snapshots: Sequence[Any]) -> 
     connection: AsyncConnection[Any] = (await (await session.connection()).get_raw_connection()).driver_connection  # type: ignore[assignment]
     async with connection.cursor() as cursor:
         await cursor.execute(kind.stage.encode())
-        await _copy(cursor, kind, map(astuple, snapshots))
+        # Not dataclasses.astuple, which copies every value: half the time of a run.
+        await _copy(cursor, kind, map(attrgetter(*kind.columns), snapshots))
         await cursor.execute(kind.merge.encode())
         row = await cursor.fetchone()
     return int(row[0]) if row else 0

@@ -1,9 +1,10 @@
 """What is read when: posts that are out and accounts of bots, each with its next scheduled instant."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column, Date, ForeignKey, Table, Text, text
@@ -99,12 +100,25 @@ _NOTE_DELETED = text(
 )
 
 
+# Posts that are read no more share what became of their account, which is read on: gone with it, and back with it.
+_NOTE_ACCOUNTS = text(
+    """
+    UPDATE sampled_posts SET fate = CASE WHEN account.state = 'open' THEN NULL ELSE account.state END,
+        fate_at = CASE WHEN account.state = 'open' THEN NULL ELSE account.state_at END
+    FROM sampled_accounts AS account
+    WHERE account.bot_id = sampled_posts.bot_id AND sampled_posts.next_at IS NULL AND erased_at IS NULL AND (
+        account.state IN ('suspended', 'deleted') AND fate IS NULL OR account.state = 'open' AND fate = 'suspended')
+    """
+)
+
+
 async def enrol(session: AsyncSession, within: timedelta, every: timedelta) -> None:
     """Take up new accounts and what was published within the time, first due at the next whole `every`; let go of what
-    we have deleted ourselves."""
+    we have deleted ourselves, and of what went with its account."""
     await session.execute(_ENROL_POSTS, {"within": within, "every": every})
     await session.execute(_ENROL_ACCOUNTS)
     await session.execute(_NOTE_DELETED)
+    await session.execute(_NOTE_ACCOUNTS)
 
 
 @dataclass(frozen=True)
@@ -278,6 +292,11 @@ class PostRead:
     fate: Fate | None
 
 
+def _columns(read: Sequence[Any]) -> dict[str, list[Any]]:
+    """The fields of rows as arrays by name, as unnest takes them; asdict would copy each value."""
+    return {field.name: [getattr(one, field.name) for one in read] for field in fields(read[0])}
+
+
 # Nothing here goes back: what two runs have both read keeps the later of both instants.
 _SETTLE_POSTS = text(
     """
@@ -299,8 +318,7 @@ _SETTLE_POSTS = text(
 async def settle_posts(session: AsyncSession, read: Sequence[PostRead]) -> None:
     """Note when posts are to be read next, and what became of those that X does not give."""
     if read:
-        rows = [asdict(one) for one in read]
-        await session.execute(_SETTLE_POSTS, {name: [row[name] for row in rows] for name in rows[0]})
+        await session.execute(_SETTLE_POSTS, _columns(read))
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +348,7 @@ _SETTLE_ACCOUNTS = text(
 async def settle_accounts(session: AsyncSession, read: Sequence[AccountRead]) -> None:
     """Note when accounts are to be read next, and how they stand; a state of None is not known anew."""
     if read:
-        rows = [asdict(one) for one in read]
-        await session.execute(_SETTLE_ACCOUNTS, {name: [row[name] for row in rows] for name in rows[0]})
+        await session.execute(_SETTLE_ACCOUNTS, _columns(read))
 
 
 async def look_at_accounts(session: AsyncSession, bot_ids: Collection[UUID]) -> None:

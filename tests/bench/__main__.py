@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, gateway, growth, lanes, lateness, posting, rewrap, sandbox
+from tests.bench import audit, gateway, growth, lanes, lateness, metrics, posting, rewrap, sandbox
 from tests.bench.figure import Figure
 
 BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
@@ -19,6 +19,8 @@ BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
     "gateway_added_p50_ms": gateway.gateway_added_p50_ms,
     "lanes_tls": lanes.lanes_tls,
     "lateness_p99_ms": lateness.lateness_p99_ms,
+    "metrics_100k_posts": metrics.metrics_100k_posts,
+    "metrics_year_of_rollups": metrics.metrics_year_of_rollups,
     "posting_cost_10_to_10000_bots": growth.posting_cost_10_to_10000_bots,
     "posting_1000_bots": posting.posting_1000_bots,
     "rewrap_10k_records": rewrap.rewrap_10k_records,

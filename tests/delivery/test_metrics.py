@@ -1,10 +1,12 @@
 """Collecting metrics on a real Postgres and a real X: what is read when, for how much, and what becomes of what X no
 longer gives."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from multiprocessing.process import BaseProcess
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +21,9 @@ from tasks.operations.deletions import Erased
 from tasks.operations.metrics import Collected, Plan
 from tasks.store.deletions import ERASED
 from tests.delivery.conftest import Sender
+from tests.delivery.metrics_process import Run, start
 from tests.makers import stored_app
+from tests.waiting import until
 
 HOUR = timedelta(hours=1)
 
@@ -63,11 +67,17 @@ async def one(sender: Sender, statement: str, **given: Any) -> Any:
     return (await rows(sender, statement, **given))[0][0]
 
 
+NEXT_NOON = "SELECT date_trunc('day', app_now(), 'UTC') + interval '36 hours 7 minutes' - app_now()"
+
+
 async def with_app(sender: Sender, bots: int, **given: Any) -> list[UUID]:
-    """Bots of one app."""
+    """Bots of one app, shortly after a noon: no quarter, hour or day begins where a test does not want it."""
+    await pass_time(sender, await one(sender, NEXT_NOON))
     async with sender.at.transaction() as session:
         app_id = await stored_app(session, **given)
-    return await sender.with_bots(bots, x_app_id=app_id)
+    found = await sender.with_bots(bots, x_app_id=app_id)
+    await renew(sender, *found)
+    return found
 
 
 def charged(sender: Sender) -> float:
@@ -113,11 +123,6 @@ async def test_posts_and_accounts_are_read_at_their_instants_and_cost_what_was_s
 
 async def test_a_utc_day_is_paid_once_and_what_is_paid_is_read_without_money(sender: Sender) -> None:
     (bot_id,) = await with_app(sender, 1, monthly_budget_usd=Decimal(1000))
-    # From a noon on, for otherwise a day may begin in between.
-    await pass_time(
-        sender, await one(sender, "SELECT date_trunc('day', app_now(), 'UTC') + 1.5 * interval '1 day' - app_now()")
-    )
-    await renew(sender, bot_id)
     await published(sender, bot_id, 2)
     for _ in range(3):
         await pass_time(sender, timedelta(minutes=20))
@@ -289,6 +294,21 @@ async def test_what_is_gone_is_erased_within_a_day_and_the_rollups_forget_it(sen
     assert await one(sender, "SELECT count(*) FROM post_metrics WHERE bot_id = :bot", bot=second) == 0
 
 
+async def test_posts_that_are_read_no_more_go_with_their_account_and_come_back_with_it(sender: Sender) -> None:
+    first, _ = await with_app(sender, 2)
+    await published(sender, first)
+    await pass_time(sender, HOUR)
+    await collect(sender)
+    await sender.sql("UPDATE sampled_posts SET next_at = NULL")
+    for suspended, fate in ((True, "suspended"), (False, None)):
+        sender.x.account("bot_0", suspended=suspended)
+        await pass_time(sender, HOUR)
+        await renew(sender, *sender.bots)
+        await collect(sender)
+        await metrics.prepare(sender.at)
+        assert await one(sender, "SELECT fate FROM sampled_posts") == fate
+
+
 async def test_what_we_deleted_ourselves_is_erased_without_asking_x(sender: Sender) -> None:
     (bot_id,) = await with_app(sender, 1)
     await published(sender, bot_id)
@@ -297,7 +317,7 @@ async def test_what_we_deleted_ourselves_is_erased_without_asking_x(sender: Send
     await sender.sql("UPDATE posts SET status = 'deleted'")
     await pass_time(sender, timedelta(minutes=20))
     _, done = await collect(sender)
-    assert done.calls == 0
+    assert (done.calls, await one(sender, "SELECT count(*) FROM post_metrics")) == (0, 1)
     await sender.let_pass(20 * HOUR)
     assert (await deletions.honour(sender.at)).texts == 1
 
@@ -320,3 +340,60 @@ async def test_months_are_made_ahead_and_dropped_by_level(sender: Sender) -> Non
     await published(sender, bot_id)
     await pass_time(sender, HOUR)
     assert (await collect(sender))[1].snapshots == 2
+
+
+# All that is kept, but for when X was asked, and in what order rows lie.
+WHOLE = {
+    "post_metrics": "to_jsonb(t) - 'observed_at'",
+    "account_metrics": "to_jsonb(t) - 'observed_at'",
+    "post_metrics_daily": "to_jsonb(t)",
+    "bot_metrics_hourly": "to_jsonb(t)",
+    "bot_metrics_daily": "to_jsonb(t)",
+    "sampled_posts": "jsonb_build_array(post_id, next_at, paid_on, fate)",
+}
+
+
+async def checksums(sender: Sender) -> dict[str, str]:
+    whole = "SELECT count(*) || ' ' || md5(string_agg(md5(({})::text), '' ORDER BY md5(({})::text))) FROM {} AS t"
+    return {table: await one(sender, whole.format(row, row, table)) for table, row in WHOLE.items()}
+
+
+def a_run(sender: Sender) -> BaseProcess:
+    at = sender.at
+    secrets = {path: dict(secret) for path, secret in sender.kv.secrets.items()}
+    return start(Run(at.places.settings, at.server, sender.password, sender.x.url, secrets))
+
+
+@pytest.mark.promise("D1")
+async def test_kill_9_in_the_middle_and_another_order_of_arrival_make_the_same_tables(sender: Sender) -> None:
+    """X's clock stands still, so that it says the same to whoever asks; each round X answers in another order."""
+    sender.with_settings("metrics", batch=100, lease_seconds=60, readers=3)
+    bots = await with_app(sender, 6)
+    for bot_id in bots:
+        await published(sender, bot_id, 50)
+    await pass_time(sender, HOUR)
+    sender.x.clock(speed=0)
+    await renew(sender, *bots)
+    _, done = await collect(sender)
+    assert done.snapshots == 306
+    straight = await checksums(sender)
+
+    for table in (*list(WHOLE)[:5], "metric_changes", "sampled_posts", "sampled_accounts"):
+        await sender.sql(f"DELETE FROM {table}")  # noqa: S608
+    sender.x.settings(latency_ms=[50, 250])
+    killed = a_run(sender)
+    written = "SELECT count(*) FROM post_metrics"
+    await until(lambda: one(sender, written), 20)
+    killed.kill()
+    killed.join(10)
+    assert 0 < await one(sender, written) < 300
+    assert await checksums(sender) != straight
+    # What it had taken and not written is due again after its lease; two runs at once share what is left.
+    await sender.let_pass(timedelta(seconds=61))
+    sender.x.settings(latency_ms=[0, 300])
+    both = [a_run(sender), a_run(sender)]
+    for run in both:
+        await asyncio.to_thread(run.join, 60)
+    assert [run.exitcode for run in both] == [0, 0]
+    assert await checksums(sender) == straight
+    sender.x.settings(latency_ms=0)
