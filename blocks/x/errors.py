@@ -8,7 +8,7 @@ XError             retryable  outcome_known
 ├─ Unauthorized    no         yes    401: X does not take this token, or these client credentials
 └─ Refused         no         yes    4xx; `problem` names X's type
    ├─ Duplicate    no         yes    403: this account has said the same already
-   ├─ Suspended    no         yes    403: X has suspended the account
+   ├─ Suspended    no         yes    403: X has suspended or locked the account
    └─ InvalidGrant no         yes    400: the code or refresh token is spent, expired or revoked
 
 (1) yes where asking again changes nothing more: reads, deletions, revocations.
@@ -102,7 +102,7 @@ class Duplicate(Refused):
 
 
 class Suspended(Refused):
-    """403: X has suspended the account."""
+    """403: X has suspended or locked the account."""
 
 
 class InvalidGrant(Refused):

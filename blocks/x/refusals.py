@@ -71,18 +71,20 @@ def _kind(status: int, reason: "_Reason") -> type[XError]:
 
 
 def refusal(problem: str | None, detail: str | None) -> type[Refused]:
-    """Which refusal it is. X has no type for a duplicate nor always for a suspension, and calls some spent grants
-    invalid requests."""
+    """Which refusal it is. X has no type for a duplicate nor always for an account that it has suspended or locked, and
+    calls some spent grants invalid requests."""
     words = (detail or "").casefold()
     if problem == "invalid_grant" or (problem == "invalid_request" and _SPENT_GRANT.search(words)):
         return InvalidGrant
     if problem == "code-187" or "duplicate content" in words:
         return Duplicate
-    if problem in ("user-suspended", "code-64") or "user is suspended" in words:
+    if problem in ("user-suspended", "code-64", "code-326") or _SILENCED_ACCOUNT.search(words):
         return Suspended
     return Refused
 
 
+# Codes 64 and 326 of X's older versions say the first and the last of these.
+_SILENCED_ACCOUNT = re.compile(r"\b(your account|user) is suspended\b|\baccount is (temporarily )?locked\b")
 _SPENT_GRANT = re.compile(r"value passed for the (token|authorization code) was invalid")
 
 

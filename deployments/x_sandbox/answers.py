@@ -171,6 +171,15 @@ PROBLEMS = {
         type=problem_type("oauth1-permissions"),
     ),
     "user-suspended": problem(403, "Forbidden", "User is suspended."),
+    "user-suspended-code-64": coded_error(
+        403, 64, "Your account is suspended and is not permitted to access this feature."
+    ),
+    "account-locked": coded_error(
+        403,
+        326,
+        "To protect our users from spam and other malicious activity, this account is locked. Please log in to "
+        "https://twitter.com to unlock your account.",
+    ),
     "reply-gate": problem(
         403,
         "Forbidden",

@@ -99,6 +99,8 @@ def test_a_server_error_may_come_before_or_after_acceptance(
         ("unsupported-authentication", 403, "Unsupported Authentication"),
         ("oauth1-permissions", 403, "oauth1"),
         ("user-suspended", 403, "suspended"),
+        ("user-suspended-code-64", 403, '"code":64'),
+        ("account-locked", 403, '"code":326'),
         ("reply-gate", 403, "Reply to this conversation"),
         ("duplicate", 403, "duplicate content"),
         ("too-many-requests", 429, "Too Many Requests"),

@@ -44,7 +44,13 @@ FOR_APPS_ALONE = {"/2/usage/tweets"}
 DOCUMENTED_STATUSES = frozenset({200, 201, 400, 401, 402, 403, 404, 429})
 """Of https://docs.x.com/x-api/fundamentals/response-codes-and-errors; the OpenAPI document says `default`."""
 
-NOT_OF_VERSION_2 = {"too-many-requests-code-88", "not-found-empty", "invalid-refresh-token"}
+NOT_OF_VERSION_2 = {
+    "account-locked",
+    "invalid-refresh-token",
+    "not-found-empty",
+    "too-many-requests-code-88",
+    "user-suspended-code-64",
+}
 """Refusals by other parts of X: an older version of its API, the network in front of it, OAuth."""
 
 CONFORMS: list[CheckFunction] = [

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from blocks.x.errors import NoAnswer, Refused, Suspended
 from blocks.x.limits import Window
 from blocks.x.wire import CreatePost
+from deployments.x_sandbox.answers import PROBLEMS
 from tests.unit.x_peer import Conversation, Peer, a_client, always, answer
 
 TOKEN = SecretStr("token-of-bot-a")
@@ -147,6 +148,14 @@ async def test_a_timeline_of_errors_alone_is_refused_and_never_empty(beside: dic
 async def test_a_suspended_account_is_told_apart_also_in_a_200() -> None:
     errors = [{"type": "https://api.twitter.com/2/problems/user-suspended", "title": "Suspended"}]
     async with Peer(always(answer(200, {"errors": errors}))) as peer, a_client(peer.url) as x:
+        with pytest.raises(Suspended):
+            await x.me(TOKEN)
+
+
+@pytest.mark.parametrize("name", ["user-suspended", "user-suspended-code-64", "account-locked"])
+async def test_every_way_in_which_x_says_that_an_account_is_shut_is_told_apart(name: str) -> None:
+    said = PROBLEMS[name]
+    async with Peer(always(answer(said.status, said.body))) as peer, a_client(peer.url) as x:
         with pytest.raises(Suspended):
             await x.me(TOKEN)
 
