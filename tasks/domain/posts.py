@@ -184,9 +184,12 @@ def after_attempt(outcome: Outcome, attempts: int, attempts_max: int, now: datet
             return NextStep("refused", outcome.said)
         case "unauthorized":
             return NextStep("scheduled", "X refused the bot's token", now + retry)
+        case "throttled":
+            # X made no post of it and says so: it waits for X's window, and its misfire policy alone ends it.
+            return NextStep("scheduled", outcome.said, max(outcome.retry_at or now, now + retry))
     if attempts >= attempts_max:
         return NextStep("refused", f"{outcome.said}; given up after {attempts} attempts")
-    return NextStep("scheduled", outcome.said, max(outcome.retry_at or now, now + retry))
+    return NextStep("scheduled", outcome.said, now + retry)
 
 
 def on_resend(outcome: Outcome) -> Outcome:

@@ -35,10 +35,15 @@ def test_each_outcome_leads_to_one_place(outcome: Outcome, expected: NextStep) -
     assert step(outcome) == expected
 
 
-@pytest.mark.parametrize("ended", ["not_sent", "throttled"])
-def test_the_last_attempt_ends_in_a_visible_state(ended: str) -> None:
-    found = step(Outcome(ended, problem="busy"), attempts=3)  # type: ignore[arg-type]
-    assert found == NextStep("refused", "busy; given up after 3 attempts")
+def test_the_last_attempt_ends_in_a_visible_state() -> None:
+    assert step(Outcome("not_sent", problem="busy"), 3) == NextStep("refused", "busy; given up after 3 attempts")
+
+
+@given(attempts=st.integers(1, 1000), minutes=st.none() | st.integers(-60, 60))
+def test_a_429_never_ends_a_post_and_is_not_asked_again_before_its_window(attempts: int, minutes: int | None) -> None:
+    window = None if minutes is None else NOON + timedelta(minutes=minutes)
+    found = step(Outcome("throttled", problem="429", retry_at=window), attempts)
+    assert found == NextStep("scheduled", "429", max(window or NOON, NOON + RETRY))
 
 
 @pytest.mark.promise("P2")
