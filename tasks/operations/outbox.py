@@ -30,7 +30,7 @@ from tasks.operations import breakers, governor, marks
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import AccessTokens
 from tasks.operations.patience import PASSING, pauses, ticks
-from tasks.store import attempts, bots, credentials
+from tasks.store import attempts, bots, credentials, looks
 from tasks.store.attempts import Settled
 from tasks.store.claims import ClaimedPost
 
@@ -290,6 +290,7 @@ class Outbox:
         for pause in pauses(endless=True):
             try:
                 async with self._at.transaction() as session:
+                    await looks.lock(session, [settled.attempt_id for settled, _ in batch])
                     written = await _reconsidered(session, batch)
                     await attempts.settle(session, [settled for settled, _ in written])
                     said = [(one.post.bot_id, settled.outcome) for settled, one in written]

@@ -187,7 +187,10 @@ _SETTLE = text(
 
 
 async def settle(session: AsyncSession, settled: Sequence[Settled], by: SettledBy = "answer") -> set[UUID]:
-    """Write outcomes and move the posts; answers the posts that moved."""
+    """Write outcomes and move the posts; answers the posts that moved.
+
+    Hold attempts and posts by `looks.lock` before.
+    """
     items = [
         {
             "attempt_id": str(one.attempt_id),
@@ -217,10 +220,12 @@ _SWEEP = text(
         UPDATE publish_attempts AS attempt SET ended = 'unknown', ended_at = app_now(), settled_by = 'sweeper',
             problem = 'no-outcome-written'
         FROM overdue WHERE attempt.id = overdue.id RETURNING attempt.post_id
+    ), held AS (
+        SELECT id FROM posts WHERE id IN (SELECT post_id FROM ended) AND status = 'sending' ORDER BY id FOR UPDATE
     )
     UPDATE posts
     SET status = 'unknown', reason = 'the sender ended before it wrote down an answer', updated_at = app_now()
-    FROM ended WHERE posts.id = ended.post_id AND posts.status = 'sending'
+    FROM held WHERE posts.id = held.id
     RETURNING posts.id
     """
 )
@@ -233,15 +238,18 @@ async def sweep(session: AsyncSession) -> Sequence[UUID]:
 
 async def look_sooner(session: AsyncSession, senders: Sequence[UUID]) -> None:
     """Look at once for what these senders left in doubt: something is known of them that was not before."""
-    await session.execute(
-        update(publish_attempts)
+    held = (
+        select(publish_attempts.c.id)
         .where(
             publish_attempts.c.sender_id.in_(senders),
             publish_attempts.c.ended == "unknown",
             publish_attempts.c.look_at > app_now,
         )
-        .values(look_at=app_now)
+        .order_by(publish_attempts.c.id)
+        .with_for_update()
+        .cte("held")
     )
+    await session.execute(update(publish_attempts).where(publish_attempts.c.id == held.c.id).values(look_at=app_now))
 
 
 async def look_again(session: AsyncSession, attempt_id: UUID, at: datetime) -> None:

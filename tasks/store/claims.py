@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, text, update
+from sqlalchemy import CTE, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import app_now, values
@@ -121,21 +121,26 @@ async def take(
 
 
 async def renew(session: AsyncSession, sender: UUID, lease: timedelta) -> None:
-    """Hold on to every post that a sender has claimed."""
-    await session.execute(
-        update(posts)
+    """Hold on to every post that a sender has claimed; one that somebody holds still at this moment waits for the next
+    beat, and holds no other up."""
+    held = (
+        select(posts.c.id)
         .where(posts.c.lease_sender == sender, posts.c.status == "claimed")
-        .values(lease_until=app_now + lease)
+        .order_by(posts.c.id)
+        .with_for_update(skip_locked=True)
+        .cte("held")
     )
+    await session.execute(update(posts).where(posts.c.id == held.c.id).values(lease_until=app_now + lease))
 
 
 async def give_back(
     session: AsyncSession, sender: UUID, post_ids: Sequence[UUID], reason: str | None, wait: timedelta
 ) -> None:
     """Return claims that were not marked; always safe, because nothing was sent."""
+    held = _held(sender, post_ids)
     await session.execute(
         update(posts)
-        .where(posts.c.id.in_(post_ids), posts.c.lease_sender == sender, posts.c.status == "claimed")
+        .where(posts.c.id == held.c.id)
         .values(
             status="scheduled",
             reason=reason,
@@ -148,8 +153,15 @@ async def give_back(
 
 async def refuse(session: AsyncSession, sender: UUID, post_ids: Sequence[UUID], reason: str) -> None:
     """End claims that the gate refuses."""
+    held = _held(sender, post_ids)
     await session.execute(
         update(posts)
-        .where(posts.c.id.in_(post_ids), posts.c.lease_sender == sender, posts.c.status == "claimed")
+        .where(posts.c.id == held.c.id)
         .values(status="refused", reason=reason, lease_until=None, updated_at=app_now)
     )
+
+
+def _held(sender: UUID, post_ids: Sequence[UUID]) -> CTE:
+    """Claims of a sender, locked in the order of their ids: everybody who holds several posts takes them so."""
+    wanted = posts.c.id.in_(post_ids), posts.c.lease_sender == sender, posts.c.status == "claimed"
+    return select(posts.c.id).where(*wanted).order_by(posts.c.id).with_for_update().cte("held")

@@ -83,9 +83,14 @@ async def close(session: AsyncSession, sender_id: UUID) -> None:
 async def bury(session: AsyncSession, dead: Sequence[UUID]) -> None:
     """Note a proven death."""
     if dead:
-        await session.execute(
-            update(senders).where(senders.c.id.in_(dead), senders.c.died_at.is_(None)).values(died_at=app_now)
+        held = (
+            select(senders.c.id)
+            .where(senders.c.id.in_(dead), senders.c.died_at.is_(None))
+            .order_by(senders.c.id)
+            .with_for_update()
+            .cte("held")
         )
+        await session.execute(update(senders).where(senders.c.id == held.c.id).values(died_at=app_now))
 
 
 _NOT_FOUND_DEAD = text(

@@ -90,17 +90,22 @@ async def give(session: AsyncSession, turns: Sequence[CaughtUp]) -> None:
 
 _EXPIRE = text(
     """
+    WITH held AS (
+        SELECT id FROM posts
+        WHERE (status = 'scheduled' OR (status = 'claimed' AND lease_until < (SELECT app_now())))
+            AND next_at <= (SELECT app_now()) AND misfires_at(posts, :late, :grace) <= (SELECT app_now())
+        ORDER BY id FOR UPDATE SKIP LOCKED
+    )
     UPDATE posts SET status = 'expired', lease_until = NULL, updated_at = app_now(),
         reason = coalesce(reason || '; ', '') || CASE
             WHEN expires_at <= (SELECT app_now()) THEN 'past its expiry'
             ELSE 'too late to be sent' END
-    WHERE (status = 'scheduled' OR (status = 'claimed' AND lease_until < (SELECT app_now())))
-        AND next_at <= (SELECT app_now()) AND misfires_at(posts, :late, :grace) <= (SELECT app_now())
-    RETURNING id
+    FROM held WHERE posts.id = held.id
+    RETURNING posts.id
     """
 )
 
 
 async def expire(session: AsyncSession, late: timedelta, grace: timedelta) -> Sequence[UUID]:
-    """End every post whose time has passed; answers their ids."""
+    """End every post whose time has passed and that nobody holds still; answers their ids."""
     return [row.id for row in await session.execute(_EXPIRE, {"late": late, "grace": grace})]
