@@ -1,14 +1,16 @@
 """What X says of an account or an app silences it, in the transaction of the outcome; a person closes it."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 
-from tasks.domain.posts import Outcome
 from tasks.domain.roles import system
 from tasks.operations import breakers
 from tasks.operations.breakers import NoSuchBreakerError
 from tests.delivery.conftest import Sender
 from tests.makers import stored_app
+from tests.waiting import until
 
 OPS = system("ops")
 
@@ -74,13 +76,33 @@ async def test_five_refusals_by_xs_rules_silence_a_bot_and_four_do_not(sender: S
         assert list(noted) == ["breakers.open"]
 
 
-async def test_a_suspension_silences_the_bot_alone_until_a_person(sender: Sender) -> None:
+@pytest.mark.parametrize("problem", ["user-suspended", "user-suspended-code-64", "account-locked"])
+async def test_a_suspension_silences_the_bot_alone_until_a_person(sender: Sender, problem: str) -> None:
     first, second = await sender.with_bots(2)
-    async with sender.at.transaction() as session:
-        await breakers.heed(session, [(first, Outcome("refused", problem="user-suspended", silences="suspended"))])
+    [met] = await sender.schedule(first)
+    sender.x.fault("problem", problem=problem, endpoint="POST /2/tweets", count=1)
+    run = asyncio.create_task(sender.run(3))
+    await until(lambda: breakers.standing(sender.at))
+    await sender.schedule(first)
+    await sender.schedule(second)
+    await sender.accepted()
+    await run
     [found] = await breakers.standing(sender.at)
     assert (found.cause, found.over, found.ends_at) == ("suspended", "@bot_0", None)
-    for bot in (first, second):
-        await sender.schedule(bot)
-    await sender.run(0.5)
+    assert (await sender.post(met)).status == "scheduled"
     assert [entry["username"] for entry in sender.ledger()] == ["bot_1"]
+
+
+async def test_a_post_that_x_throttles_waits_as_often_as_it_must_and_goes_out(sender: Sender) -> None:
+    often = sender.at.places.settings.posting.attempts_max + 2
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot)
+    sender.x.fault("problem", problem="too-many-requests-code-88", endpoint="POST /2/tweets", count=often)
+    run = asyncio.create_task(sender.run(8))
+    await sender.accepted()
+    await run
+    row = await sender.post(post)
+    assert (row.status, row.attempts) == ("published", 1)
+    async with sender.at.transaction() as session:
+        ended = (await session.execute(text("SELECT ended FROM publish_attempts ORDER BY id"))).scalars()
+        assert list(ended) == ["throttled"] * often + ["accepted"]
