@@ -312,6 +312,15 @@ class DataKeys(KindOfRotation):
     run_seconds: float = tuning(120.0, "How long one run wraps records again before the next goes on.", ge=0.1, le=900)
 
 
+class XAppKeys(KindOfRotation):
+    """Client secrets of apps on X, made and entered by a person."""
+
+    max_age_seconds: int = _max_age(31_536_000)
+    grace_seconds: int = _grace(86_400)
+    schedule: Literal["when_due", "by_hand"] = _schedule("by_hand")
+    who_may: Literal["operator", "admin"] = _who_may()
+
+
 class Rotation(Section):
     """Rotation of credentials, one section a kind."""
 
@@ -322,6 +331,7 @@ class Rotation(Section):
     api_keys: ApiKeys = ApiKeys()
     data_keys: DataKeys = DataKeys()
     database_logins: DatabaseLogins = DatabaseLogins()
+    x_app_keys: XAppKeys = XAppKeys()
 
 
 class Media(Section):

@@ -92,6 +92,10 @@ class XSandboxProcess:
         body = {"name": name, "redirect_uris": [redirect_uri], "confidential": confidential}
         return dict(self._ask("POST", "/apps", body))
 
+    def new_secret(self, app: str = "app", old_works: bool = False) -> str:
+        """Another client secret of an app; by default the old one and its tokens end."""
+        return str(self._ask("POST", "/secrets", {"app": app, "old_works": old_works})["client_secret"])
+
     def accounts(self, *usernames: str) -> list[dict[str, Any]]:
         """Make or find accounts: id, username, name, description."""
         return list(self._ask("POST", "/accounts", [{"username": username} for username in usernames]))

@@ -134,6 +134,14 @@ class Kv:
             writes=True,
         )
 
+    def destroy(self, path: str, version: int) -> None:
+        """End one version for good; the others stay. Doing it twice does no harm."""
+        self._vault.call(
+            f"destroy version {version} of secret {path}",
+            lambda: self._api.destroy_secret_versions(path, versions=[version], mount_point=self._mount),
+            writes=True,
+        )
+
     def _wrote(self, path: str, version: int, attempt_id: str, error: VaultError) -> bool:
         """Whether `version` is ours; raises `error` (the write's) if it is another's or cannot be looked at."""
         try:

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "today": ("today", "Show what went out, what did not, and what to do next; exit 4 where a person is needed."),
     "bots": ("bots", "Bring bots in from files, look at them, connect their accounts."),
     "apps": ("apps", "Apps on X's developer platform."),
+    "credentials": ("credentials", "Credentials of bots, apps and this stack: age, plan, rotation."),
     "personas": ("personas", "The voices that bots speak with."),
     "posts": ("posts", "Schedule posts, see what became of them, cancel them."),
     "metrics": ("metrics", "What posts and accounts achieved."),

@@ -34,7 +34,7 @@ AppName = Annotated[str, typer.Option(help="Name of the developer app; made when
 
 def register(sandbox: typer.Typer) -> None:
     """Add the commands to the group."""
-    for command in (accounts, tokens, suspend, restore, revoke, credit):
+    for command in (accounts, tokens, suspend, restore, revoke, credit, new_secret):
         sandbox.command("credits" if command is credit else None)(command)
 
 
@@ -112,6 +112,22 @@ def credit(
         owner: dict[str, Any] = {"account": account} if app is None else {"client_id": _client_id(sandbox, app)}
         sandbox.post("/credits", {"usd": amount, **owner})
     output.say(f"{account or app} may spend {'as much as it likes' if amount is None else f'{amount:g} USD'}")
+
+
+def new_secret(
+    context: typer.Context,
+    app: Annotated[str, typer.Argument(help="Name of a developer app, such as rehearsal.")],
+    old_works: Annotated[bool, typer.Option("--old-works", help="Let the old secret and its tokens live on.")] = False,
+) -> None:
+    """Make a new client secret, as a person would in X's portal; the old one and every token of the app end."""
+    with control(context.obj) as sandbox:
+        made = sandbox.post("/secrets", {"app": app, "old_works": old_works})
+    output.say(
+        f"{app}: the old secret {'still works' if old_works else 'is dead'}, {made['families']} consents ended; "
+        "the new one follows, and is good here alone",
+        problem=True,
+    )
+    output.text(made["client_secret"])
 
 
 def _change(sandbox: Control, username: str, **profile: bool) -> None:

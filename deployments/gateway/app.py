@@ -26,6 +26,7 @@ from deployments.gateway.routers import (
     bots,
     breakers,
     consent,
+    credentials,
     health,
     jwks,
     keys,
@@ -50,6 +51,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, auth.router),
     (API, bots.router),
     (API, apps.router),
+    (API, credentials.router),
     (API, personas.router),
     # Before the posts, whose ids would take its place.
     (API, uncertain.router),

@@ -28,11 +28,14 @@ from tasks.operations.bot_records import DamagedError, ForgottenError, NoSuchRec
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.breakers import NoSuchBreakerError
 from tasks.operations.consent import ConsentError
+from tasks.operations.inventory import NoSuchCredentialError, NotShownError
 from tasks.operations.passwords import BusyError
 from tasks.operations.personas import PersonaTakenError
 from tasks.operations.posts import NoSuchPostError, NotOutError, StaleError, TooLateError
 from tasks.operations.repeats import AtWorkError, BrokenOffError, ReusedKeyError
+from tasks.operations.rotation.kind import NotYet
 from tasks.operations.rotation.recipe import NoSuchKindError, NoSuchSubjectError, NotNowError
+from tasks.operations.rotation.x_app_keys import CannotRollBackError, NotAskedForError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
 from tasks.operations.stops import NoSuchStopError
 from tasks.operations.threads import ThreadError
@@ -97,12 +100,17 @@ TABLE: Mapping[type[Exception], Answer] = {
     PersonaTakenError: Answer(409, "persona-taken"),
     ConsentError: Answer(409, "cannot-connect"),
     UseCaseTakenError: Answer(409, "use-case-taken"),
-    NoSuchUserError: Answer(404, "no-such-user"),
-    NoSuchRoleError: Answer(404, "no-such-role"),
-    NoSuchKeyError: Answer(404, "no-such-key"),
+    NoSuchCredentialError: Answer(404, "no-such-credential"),
+    NotShownError: Answer(409, "not-shown"),
     NoSuchKindError: Answer(404, "no-such-kind"),
     NoSuchSubjectError: Answer(404, "no-such-credential"),
     NotNowError: Answer(409, "not-now"),
+    NotYet: Answer(503, "not-yet"),
+    NotAskedForError: Answer(409, "not-asked-for"),
+    CannotRollBackError: Answer(409, "cannot-roll-back"),
+    NoSuchUserError: Answer(404, "no-such-user"),
+    NoSuchRoleError: Answer(404, "no-such-role"),
+    NoSuchKeyError: Answer(404, "no-such-key"),
     NameTakenError: Answer(409, "name-taken"),
     LastAdminError: Answer(409, "last-admin"),
     LinkUsedError: Answer(410, "link-used"),

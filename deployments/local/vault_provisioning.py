@@ -154,6 +154,17 @@ def ensure_secret(places: Places, path: str, generate: Callable[[], Mapping[str,
 
 
 @contextmanager
+def signed_in(places: Places, role: str) -> Iterator[Vault]:
+    """The vault as any role sees it, the supervisor and what provisions included."""
+    if role == PROVISION:
+        with as_provision(places) as vault:
+            yield vault
+        return
+    with Vault(places, supervisor_ids(places)) if role == SUPERVISOR else Vault.for_role(places, role) as vault:
+        yield vault
+
+
+@contextmanager
 def as_provision(places: Places) -> Iterator[Vault]:
     """The vault as it is provisioned, by an id that is used once."""
     mount = places.settings.vault.approle_mount

@@ -36,6 +36,8 @@ class XApp:
     name: str
     redirect_uris: list[str]
     confidential: bool
+    generation: int = 0
+    old_secret_works: bool = False
 
 
 class Accounts:
@@ -85,7 +87,8 @@ class XApps:
 
     def secret(self, client_id: str) -> str:
         """The client secret, made from the sandbox's key so that it is stored nowhere."""
-        return self._derived(client_id)
+        app = self.by_client_id.get(client_id)
+        return self._secret(client_id, app.generation if app else 0)
 
     def of_consumer(self, consumer_key: str) -> XApp | None:
         """The app that OAuth 1.0a knows by this key."""
@@ -110,14 +113,27 @@ class XApps:
     def proves(self, client_id: str, secret: str) -> bool:
         """Whether this is the secret of a known confidential app."""
         app = self.by_client_id.get(client_id)
-        return app is not None and app.confidential and hmac.compare_digest(self.secret(client_id), secret)
+        if app is None or not app.confidential:
+            return False
+        good = [app.generation, app.generation - 1] if app.old_secret_works else [app.generation]
+        return any(hmac.compare_digest(self._secret(client_id, number).encode(), secret.encode()) for number in good)
 
     def apply(self, entry: Entry) -> None:
         """Make or change the app of a ledger entry."""
-        app = XApp(entry["client_id"], entry["name"], entry["redirect_uris"], entry["confidential"])
+        app = XApp(
+            entry["client_id"],
+            entry["name"],
+            entry["redirect_uris"],
+            entry["confidential"],
+            entry.get("generation", 0),
+            entry.get("old_secret_works", False),
+        )
         self.by_client_id[app.client_id] = app
         self._by_name[app.name] = app
         self._by_consumer_key[self.consumer_key(app)] = app
+
+    def _secret(self, client_id: str, generation: int) -> str:
+        return self._derived(f"{client_id} {generation}" if generation else client_id)
 
     def _derived(self, what: str) -> str:
         digest = hmac.digest(self._key, what.encode(), hashlib.sha256)

@@ -1,8 +1,9 @@
 """What the control plane and the page for people both do to an X that runs."""
 
 import time
+from typing import Any
 
-from deployments.x_sandbox.accounts import Account
+from deployments.x_sandbox.accounts import Account, XApp
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.control_bodies import NewTime
 from deployments.x_sandbox.oauth import kill
@@ -34,3 +35,15 @@ def end_tokens(sandbox: Sandbox, account: Account) -> int:
     for family in families:
         kill(sandbox, None, "control", family)
     return len(families)
+
+
+def renew_secret(sandbox: Sandbox, app: XApp, old_works: bool) -> dict[str, Any]:
+    """Give an app another client secret; unless `old_works` the one before and every token of the app end."""
+    entry = {"client_id": app.client_id, "name": app.name, "redirect_uris": app.redirect_uris, "confidential": True}
+    sandbox.record("app", {**entry, "generation": app.generation + 1, "old_secret_works": old_works})
+    families = [] if old_works else [one for one in sandbox.tokens.families.values() if one.client_id == app.client_id]
+    living = [family for family in families if family.alive]
+    for family in living:
+        kill(sandbox, None, "control", family)
+    secret = sandbox.apps.secret(app.client_id)
+    return {"client_id": app.client_id, "client_secret": secret, "old_works": old_works, "families": len(living)}

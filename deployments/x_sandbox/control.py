@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deployments.x_sandbox.accounts import Account, XApp
-from deployments.x_sandbox.changes import end_tokens, set_clock
+from deployments.x_sandbox.changes import end_tokens, renew_secret, set_clock
 from deployments.x_sandbox.clock import iso
 from deployments.x_sandbox.control_bodies import (
     BATCH_MAX,
@@ -22,6 +22,7 @@ from deployments.x_sandbox.control_bodies import (
     NewCredits,
     NewOAuth1Tokens,
     NewRevocation,
+    NewSecret,
     NewTime,
     NewTokens,
     Reset,
@@ -52,6 +53,7 @@ def control_routes(sandbox: Sandbox, control_token: str) -> list[Route]:
     """The routes, each but health behind the control token."""
     routes: dict[tuple[str, str], Handler] = {
         ("POST", "/sandbox/apps"): _add_app,
+        ("POST", "/sandbox/secrets"): _new_secret,
         ("POST", "/sandbox/accounts"): _add_accounts,
         ("GET", "/sandbox/accounts"): _accounts,
         ("POST", "/sandbox/tokens"): _mint,
@@ -111,9 +113,18 @@ async def _add_app(sandbox: Sandbox, request: Request) -> Any:
     wanted = await _read(request, NewApp)
     before = sandbox.apps.named(wanted.name)
     client_id = before.client_id if before else secrets.token_urlsafe(24)
-    sandbox.record("app", {"client_id": client_id, **wanted.model_dump()})
+    kept = {"generation": before.generation, "old_secret_works": before.old_secret_works} if before else {}
+    sandbox.record("app", {"client_id": client_id, **wanted.model_dump(), **kept})
     secret = sandbox.apps.secret(client_id) if wanted.confidential else None
     return {"client_id": client_id, "client_secret": secret, **wanted.model_dump()}
+
+
+async def _new_secret(sandbox: Sandbox, request: Request) -> Any:
+    wanted = await _read(request, NewSecret)
+    app = sandbox.apps.named(wanted.app)
+    if app is None or not app.confidential:
+        raise Refused(404, f"there is no app {wanted.app} with a secret; POST /sandbox/apps makes one")
+    return renew_secret(sandbox, app, wanted.old_works)
 
 
 async def _add_accounts(sandbox: Sandbox, request: Request) -> Any:

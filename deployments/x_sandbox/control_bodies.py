@@ -32,6 +32,13 @@ class NewApp(Strict):
     confidential: bool = True
 
 
+class NewSecret(Strict):
+    """A new client secret of an app; as a rule X ends the old one with it, and every token that the app was given."""
+
+    app: str
+    old_works: bool = False
+
+
 class NewAccount(Strict):
     """An account; the same username twice is the same account, and what is left out stays as it was."""
 

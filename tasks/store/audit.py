@@ -340,3 +340,11 @@ async def bots_with_label(session: AsyncSession, label: str) -> frozenset[UUID]:
     """Ids of the bots that bear a label."""
     found = await session.execute(select(bots.c.id).where(bots.c.labels.any(label)))
     return frozenset(row.id for row in found)
+
+
+async def has(session: AsyncSession, action: str, subject: str, details: Mapping[str, Any]) -> bool:
+    """Whether such a change was ever audited, with these among its details."""
+    wanted = select(audit_log.c.id).where(
+        audit_log.c.action == action, audit_log.c.subject == subject, audit_log.c.details.contains(details)
+    )
+    return (await session.execute(wanted.limit(1))).one_or_none() is not None

@@ -175,6 +175,14 @@ async def lose_login(session: AsyncSession, bot_ids: Sequence[UUID]) -> Sequence
     return [row.handle for row in found]
 
 
+async def count_by_app(session: AsyncSession) -> dict[UUID | None, int]:
+    """How many bots sign in through each app; those that have left are not counted."""
+    found = await session.execute(
+        select(bots.c.x_app_id, func.count()).where(bots.c.state != "retired").group_by(bots.c.x_app_id)
+    )
+    return {row[0]: row[1] for row in found}
+
+
 async def personas_within(
     session: AsyncSession, within: Collection[str] | None, after: str | None = None, limit: int | None = None
 ) -> Sequence[Persona]:

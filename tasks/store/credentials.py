@@ -1,16 +1,17 @@
 """The inventory of what lies in the vault: where, which version, until when; never the secret."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, ForeignKey, Integer, Table, Text, func, or_, select, update
+from sqlalchemy import ARRAY, Column, ForeignKey, Integer, Table, Text, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
-from tasks.store.bots import bots
+from tasks.store.bots import bots, in_scope
+from tasks.store.x_apps import x_apps
 
 credentials = Table(
     "credentials",
@@ -38,6 +39,21 @@ class Lease:
 
     credential_id: UUID
     epoch: int
+
+
+@dataclass(frozen=True)
+class InventoryRow:
+    """A credential and whose it is: `@handle`, an app's name or a service's."""
+
+    id: UUID
+    kind: str
+    owner: str
+    bot_id: UUID | None
+    bot_state: str | None
+    x_app_id: UUID | None
+    version: int
+    issued_at: datetime
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -161,3 +177,33 @@ async def newest(session: AsyncSession, ends: Mapping[UUID, datetime]) -> list[U
     )
     later = {row.bot_id for row in noted if row.expires_at > ends[row.bot_id]}
     return [bot_id for bot_id in ends if bot_id not in later]
+
+
+async def inventory(session: AsyncSession, within: Collection[str] | None) -> Sequence[InventoryRow]:
+    """Every credential in the vault; with labels, those of bots that bear one of them."""
+    wanted = (
+        select(
+            credentials.c.id,
+            credentials.c.kind,
+            # The last part of a service's path is its name.
+            func.coalesce(
+                literal("@") + bots.c.handle, x_apps.c.name, func.split_part(credentials.c.vault_path, "/", -1)
+            ).label("owner"),
+            credentials.c.bot_id,
+            bots.c.state.label("bot_state"),
+            credentials.c.x_app_id,
+            credentials.c.version,
+            credentials.c.issued_at,
+            credentials.c.expires_at,
+        )
+        .join_from(credentials, bots, credentials.c.bot_id == bots.c.id, isouter=True)
+        .join(x_apps, credentials.c.x_app_id == x_apps.c.id, isouter=True)
+        .where(in_scope(within))
+        .order_by(credentials.c.kind, credentials.c.vault_path)
+    )
+    return [InventoryRow(**values(row)) for row in await session.execute(wanted)]
+
+
+async def hold(session: AsyncSession, credential_id: UUID) -> None:
+    """Hold a row until the transaction ends, so that of two who decide about it the second sees the first."""
+    await session.execute(select(credentials.c.id).where(credentials.c.id == credential_id).with_for_update())

@@ -206,3 +206,17 @@ async def pending(session: AsyncSession, kind: str, subject: str) -> Version | N
     )
     row = (await session.execute(wanted)).one_or_none()
     return Version(**values(row)) if row else None
+
+
+async def roll_back(session: AsyncSession, current_id: UUID, previous_id: UUID, facts: Mapping[str, Any]) -> None:
+    """The version before is in use again, and the one that took its place has ended."""
+    await session.execute(
+        update(rotations)
+        .where(rotations.c.id == current_id)
+        .values(state="removed", ended_at=app_now, stepped_at=app_now)
+    )
+    await session.execute(
+        update(rotations)
+        .where(rotations.c.id == previous_id)
+        .values(state="current", remove_at=None, current_at=app_now, stepped_at=app_now, facts=dict(facts))
+    )

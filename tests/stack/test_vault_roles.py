@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from blocks.vault.errors import Denied, Missing
+from deployments.local import least_privilege, vault_provisioning
 from deployments.local.vault_provisioning import AUDIT_KEY, BOT_RECORDS_KEY, ROLES
 from tests.openbao_process import OpenBaoProcess, shared_openbao
 
@@ -40,6 +41,7 @@ READS = {
     f"{BOT}/access": {"poster", "keys"},
     f"{BOT}/refresh": {"keys"},
     "apps/app1/client": {"gateway", "keys"},
+    "apps/app1/next": {"keys"},
     "services/mail": {"reader"},
     "gateway/anything": {"gateway"},
     "gateway/jwt": {"gateway", "keys"},
@@ -59,7 +61,8 @@ READS = {
 WRITES = {
     "bots/new/access": {"gateway", "keys"},
     "bots/new/refresh": {"gateway", "keys"},
-    "apps/new/client": {"gateway"},
+    "apps/new/client": {"gateway", "keys"},
+    "apps/new/next": {"gateway"},
     "services/new": {"gateway"},
     "gateway/new": {"gateway"},
     "gateway/jwt": {"gateway", "keys"},
@@ -102,7 +105,7 @@ def test_only_the_gateway_deletes(bao: OpenBaoProcess, role: str) -> None:
 @pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
 def test_only_the_sealer_signs_and_only_the_gateway_looks_into_records(bao: OpenBaoProcess, role: str) -> None:
     mount, client = bao.places.settings.vault.transit_mount, bao.client(role)
-    uses = {
+    uses: dict[str, dict[str, object]] = {
         f"{mount}/sign/{AUDIT_KEY}": {"input": "eA=="},
         f"{mount}/encrypt/{BOT_RECORDS_KEY}": {"plaintext": "eA==", "context": "eA=="},
         f"{mount}/export/signing-key/{AUDIT_KEY}": {},
@@ -131,3 +134,21 @@ def test_no_role_but_provision_touches_the_vault_itself(bao: OpenBaoProcess, rol
     if role == "provision":
         asks.pop("policy")  # it may; the tests of provisioning do it
     assert [what for what, ask in asks.items() if allowed(ask)] == (["keys' id"] if role == "supervisor" else [])
+
+
+@pytest.mark.promise("C4")
+def test_the_doctor_lets_every_role_try_what_must_be_refused_and_finds_what_is_not(bao: OpenBaoProcess) -> None:
+    found = {one.role: one for one in least_privilege.prove(bao.places)}
+    assert set(found) == {*ROLES, "supervisor", "provision"}
+    assert [one for one in found.values() if not one.well] == []
+    assert min(one.refused for one in found.values()) > 25
+    path = "sys/policies/acl/vivesphere-poster"
+    kv, poster_policy = bao.places.settings.vault.kv_mount, vault_provisioning.policy(bao.places, "poster")
+    wide = f'{poster_policy}\npath "{kv}/data/*" {{ capabilities = ["read"] }}'
+    try:
+        bao.client("provision").put(path, {"policy": wide})
+        poster = next(one for one in least_privilege.prove(bao.places) if one.role == "poster")
+    finally:
+        bao.client("provision").put(path, {"policy": poster_policy})
+    assert not poster.well
+    assert {f"read bots/{least_privilege.NOBODY}/refresh", "read postgres/owner"} <= set(poster.allowed)

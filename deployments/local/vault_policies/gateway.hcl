@@ -9,6 +9,7 @@ path "${kv}/metadata/bots/+/refresh" { capabilities = ["read", "delete"] }
 # An app's client secret is entered here and read here, to exchange a code for tokens.
 path "${kv}/data/apps/+/client"     { capabilities = ["create", "update", "read"] }
 path "${kv}/metadata/apps/+/client" { capabilities = ["read", "delete"] }
+path "${kv}/data/apps/+/next"       { capabilities = ["create", "update"] }
 
 # A consent under way: the PKCE verifier waits here for the owner to come back, and goes once it is used.
 path "${kv}/data/consents/+"     { capabilities = ["create", "read"] }

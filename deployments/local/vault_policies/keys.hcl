@@ -4,7 +4,13 @@ path "${kv}/data/bots/+/access"      { capabilities = ["create", "update", "read
 path "${kv}/data/bots/+/refresh"     { capabilities = ["create", "update", "read"] }
 path "${kv}/metadata/bots/+/access"  { capabilities = ["read"] }
 path "${kv}/metadata/bots/+/refresh" { capabilities = ["read"] }
-path "${kv}/data/apps/+/client"      { capabilities = ["read"] }
+
+# An app's next client secret is tested, then takes the place of the one in use, which is destroyed after its grace.
+path "${kv}/data/apps/+/client"     { capabilities = ["create", "update", "read"] }
+path "${kv}/metadata/apps/+/client" { capabilities = ["read"] }
+path "${kv}/destroy/apps/+/client"  { capabilities = ["update"] }
+path "${kv}/data/apps/+/next"       { capabilities = ["read"] }
+path "${kv}/metadata/apps/+/next"   { capabilities = ["delete"] }
 
 # A consent under way: the PKCE verifier waits here for the owner to come back, and goes once it is used.
 path "${kv}/data/consents/+"     { capabilities = ["create", "read"] }

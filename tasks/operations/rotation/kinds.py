@@ -11,6 +11,7 @@ from tasks.operations.rotation.data_keys import DataKeys
 from tasks.operations.rotation.database_logins import DatabaseLogins
 from tasks.operations.rotation.jwt_keys import JwtKeys
 from tasks.operations.rotation.kind import Kind
+from tasks.operations.rotation.x_app_keys import XAppKeys
 
-_IN_ORDER: tuple[Kind, ...] = (ApiKeys(), DataKeys(), JwtKeys(), DatabaseLogins())
+_IN_ORDER: tuple[Kind, ...] = (ApiKeys(), DataKeys(), JwtKeys(), DatabaseLogins(), XAppKeys())
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _IN_ORDER}
