@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from blocks.postgres.engine import Known, Login, Server, open_engine
@@ -17,13 +18,18 @@ from blocks.vault.leases import Leases
 from blocks.vault.transit import Transit
 from blocks.x.client import XClient
 from config import logs
-from config.loading import settings
+from config.loading import Loaded, settings
+from config.overrides import overlay
 from config.places import Places
-from config.settings import AppRole
+from config.settings import AppRole, Settings
+from tasks.store import settings as settings_store
 
 T = TypeVar("T")
 
 log = logging.getLogger("vivesphere.debug")
+
+# How often a process looks for changed settings; within ten seconds they are promised.
+LOOK_SECONDS = 3.0
 
 # Where the processes of the stack find the database login they share: the label that a rotation moves.
 APP_LOGIN_PATH = "postgres/login"
@@ -78,6 +84,23 @@ class Connections:
             self._kept[kind] = make()
         return cast(T, self._kept[kind])
 
+    @asynccontextmanager
+    async def following(self, *also: "Connections") -> AsyncIterator[None]:
+        """Take settings over as people change them, for the length of the block; those that stand at once.
+
+        `also`: other connections of this process, which may not look themselves. Addresses stay: wiring is never
+        changed while the stack runs.
+        """
+        follower = _Follower((self, *also), self.places.settings)
+        await follower.look()
+        looking = asyncio.create_task(follower.work())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+
     @classmethod
     @asynccontextmanager
     async def shared(cls, role: AppRole) -> AsyncIterator["Connections"]:
@@ -89,13 +112,46 @@ class Connections:
             async with share.opening:
                 if share.connections is None:
                     logs.configure(f"flow run as {role}", Places(settings()))
-                    share.connections = await share.stack.enter_async_context(open_connections(role))
+                    at = await share.stack.enter_async_context(open_connections(role))
+                    await share.stack.enter_async_context(at.following())
+                    share.connections = at
             yield share.connections
         finally:
             share.users -= 1
             if share.users == 0:
                 _shares.pop(key, None)
                 await share.stack.aclose()
+
+
+@dataclass
+class _Follower:
+    """Lays the overrides in Postgres over what this machine's sources say."""
+
+    at: Sequence[Connections]
+    own: Settings
+    revision: int | None = None
+
+    async def work(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        try:
+            async with self.at[0].transaction() as session:
+                revision = await settings_store.revision(session)
+                if revision == self.revision:
+                    return
+                found = overlay(Loaded(self.own, {}), await settings_store.in_force(session))
+        except (SQLAlchemyError, OSError, VaultError) as error:
+            # Without overrides everything works; a database that is away is complained of by those who need it.
+            log.warning("settings were not looked up, the known ones stay: %s", type(error).__name__)
+            return
+        self.revision = revision
+        for line in found.ignored:
+            log.warning("setting %s", line)
+        for one in self.at:
+            one.places = Places(found.loaded.settings)
 
 
 @dataclass

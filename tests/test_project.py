@@ -255,13 +255,14 @@ def command_of(name: str) -> Any:
 
 def problem_with_command(words: list[str]) -> str | None:
     """What is wrong with `vivesphere WORDS`; None if there is such a command with such options."""
-    command: Any = get_command(app)
+    program: Any = get_command(app)
+    command = program
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
         name, *words = words
         if name not in command.commands:
             # In prose, NAME or a list of commands may stand in a command's place.
             return None if name.isupper() else f"no command {name!r}"
-        command = command_of(name) if name in COMMANDS and command.name != name else command.commands[name]
+        command = command_of(name) if command is program else command.commands[name]
     known = {"--help"} | {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     wrong = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
     return f"no option {wrong[0]}" if wrong else None

@@ -55,9 +55,11 @@ class Api:
                 raise _error(answer, self._address)
             yield from answer.iter_lines()
 
-    def post(self, path: str, body: Any = None, **query: Any) -> Any:
-        """What the API answers to a change."""
-        return self._ask("POST", path, body, query)
+    def post(self, path: str, body: Any = None, *, revision: int | None = None, **query: Any) -> Any:
+        """What the API answers to a change, of a thing that stands at `revision` where one is named."""
+        given = {name: value for name, value in query.items() if value is not None}
+        headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+        return self._sent("POST", path, json=body, params=given, headers=headers)
 
     def patch(self, path: str, body: Any, revision: int | None = None) -> Any:
         """What the API answers to a change of a thing that stands at `revision`."""

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "breakers": ("breakers", "What X takes nothing of for now, and why."),
     "spend": ("spend", "Show what a month has cost, and what it will have cost once everything scheduled is out."),
     "rotate": ("rotate", "Begin the rotation of a credential before its time, and start the run that makes it."),
+    "settings": ("settings", "Settings while the stack runs: look, change, who changed what, take back."),
     "run": ("run", "Start a run of a deployment, such as publish-due-posts."),
     "sandbox": ("sandbox", "An X to rehearse on: alone in the foreground, or that of the running stack."),
     "config": ("config", "The settings, and where each value comes from."),

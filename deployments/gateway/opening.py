@@ -77,6 +77,7 @@ async def _open(found: Opening, places: Places, stack: AsyncExitStack) -> None:
                 at = await attempt.enter_async_context(open_connections("gateway", places))
                 # The database first: without its schema there is nobody to sign in.
                 await first_sign_in.ensure(at)
+                await attempt.enter_async_context(at.following())
                 await hashing(at).prepare()
                 found.ready = Ready(at, await tokens.signer(at))
                 stack.push_async_exit(attempt.pop_all())

@@ -37,6 +37,7 @@ from tasks.operations.rotation.kind import NotYet
 from tasks.operations.rotation.recipe import NoSuchKindError, NoSuchSubjectError, NotNowError
 from tasks.operations.rotation.x_app_keys import CannotRollBackError, NotAskedForError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
+from tasks.operations.settings import NoSuchRevisionError, SettingsRefusedError, SettingsStaleError
 from tasks.operations.stops import NoSuchStopError
 from tasks.operations.threads import ThreadError
 from tasks.operations.users import (
@@ -85,6 +86,9 @@ TABLE: Mapping[type[Exception], Answer] = {
     NoSuchBreakerError: Answer(404, "no-such-breaker", lambda error: f"no breaker {error} is open"),
     NoSuchStopError: Answer(404, "no-such-stop", lambda error: f"no stop {error} is in force"),
     NoSuchRunError: Answer(404, "no-such-run"),
+    NoSuchRevisionError: Answer(404, "no-such-revision"),
+    SettingsRefusedError: Answer(422, "settings-refused"),
+    SettingsStaleError: Answer(412, "stale"),
     NoArgumentsError: Answer(422, "no-arguments"),
     TooLateError: Answer(409, "too-late"),
     StaleError: Answer(412, "stale"),

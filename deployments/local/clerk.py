@@ -31,6 +31,7 @@ async def main() -> None:
     async with (
         open_connections("sealer", places) as at,
         open_connections("sealer", places, SEALER_LOGIN_PATH) as at_audit,
+        at.following(at_audit),
         asyncio.TaskGroup() as work,
     ):
         work.create_task(_sweep(at, ended))

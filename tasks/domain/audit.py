@@ -34,6 +34,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "apps": frozenset("name use_case stage client_id redirect_uri monthly_budget_usd".split()),
     "credentials": frozenset("service version expires_at".split()),
     "personas": frozenset("name languages".split()),
+    "settings": frozenset(["value"]),
     "access": frozenset("username role label ends_at disabled".split()),
 }
 

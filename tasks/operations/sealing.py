@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from blocks.vault.errors import Conflict, Missing, Refused
 from blocks.vault.kv import Kv
 from config.places import Places
+from config.settings import Audit
 from tasks.connections import Connections
 from tasks.domain.audit import ANCHOR_PATH, AUDIT_KEY, Seal, next_seal, seal_from_json, signed_by, to_json
 from tasks.operations.patience import PASSING
@@ -55,10 +56,13 @@ class Sealer:
 
     def __init__(self, at: Connections) -> None:
         self._at = at
-        self._settings = at.places.settings.audit
         self._anchor: Anchored | None = None
         self._complained: dict[str, float] = {}
         self._conflicts = 0
+
+    @property
+    def _settings(self) -> Audit:
+        return self._at.places.settings.audit
 
     async def work(self, ended: asyncio.Event) -> None:
         """Seal until `ended`; a database or vault that is away is waited for, and rows wait with it."""

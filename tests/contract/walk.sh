@@ -49,6 +49,12 @@ done
 look "/posts/$post_id/why"
 [ "$status" = published ]
 
+step "read settings, change one, and take it back"
+look "/config/settings?service_name=media"
+revision=$(call POST /config/update '{"settings_data": {"media": {"uploaders": 3}}}' | sed -n 's/.*"revision":\([0-9]*\).*/\1/p')
+look "/config/settings?service_name=media" | grep --only-matching '"key":"media.uploaders","service":"media","value":3,"origin":"override"'
+call POST /config/rollback "{\"revision\": $((revision - 1))}"
+
 step "what was done, by the log"
 look "/logs?actor=$username&limit=5"
 
