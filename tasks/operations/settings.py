@@ -126,7 +126,7 @@ def _checked(
             checked[key] = None
         elif key not in known:
             hint = "a secret is a credential: POST /api/v1/apikeys/store"
-            problems.append(f"{key}: {hint if _secret(key) else 'there is no such setting'}")
+            problems.append(f"{_printable(key)}: {hint if _secret(key) else 'there is no such setting'}")
         elif key.partition(".")[0] in READ_AT_UP and value is not None:
             problems.append(f"{key}: is read at `up` alone: set it in the environment or in config/vivesphere.yaml")
         elif kind == "wiring":
@@ -146,6 +146,11 @@ def _checked(
     if problems:
         raise SettingsRefusedError("; ".join(problems))
     return checked
+
+
+def _printable(key: str) -> str:
+    """A name that nobody has checked: what cannot be sent as text shows as its number."""
+    return key[:100].encode("ascii", "backslashreplace").decode()
 
 
 def _secret(key: str) -> bool:

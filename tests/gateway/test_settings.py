@@ -1,6 +1,7 @@
 """Settings over the API: bounds, marks, history, rollback, two writers, and processes that take them over."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -19,8 +20,9 @@ PROBLEM = "urn:vivesphere:problem:"
 
 
 async def change(front: Front, data: dict[str, Any], **more: Any) -> httpx.Response:
-    headers = more.pop("headers", None)
-    return await front.call("POST", "/config/update", json={"settings_data": data, **more}, headers=headers)
+    headers = {"Content-Type": "application/json", **more.pop("headers", {})}
+    body = json.dumps({"settings_data": data, **more})
+    return await front.call("POST", "/config/update", content=body, headers=headers)
 
 
 async def value(front: Front, key: str) -> tuple[Any, str]:
@@ -60,6 +62,7 @@ async def test_what_is_wrong_is_named_and_nothing_of_it_is_stored(front: Front) 
         ({"posting": {"batch": 50, "held": 0}}, "posting.held"),
         ({"posting": {"batch": "many"}}, "posting.batch"),
         ({"posting": {"batch": 50, "bach": 1}}, "posting.bach: there is no such setting"),
+        ({"posting": {"\ud800": 1}}, r"posting.\ud800: there is no such setting"),
         ({"postgres": {"address": "elsewhere:5432"}}, "postgres.address: wiring"),
         ({"stack": {"ready_seconds": 30}}, "stack.ready_seconds: is read at `up` alone"),
         ({"x": {"client_secret": "hush"}}, "x.client_secret: a secret is a credential"),  # pragma: allowlist secret
