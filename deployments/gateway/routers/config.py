@@ -88,9 +88,8 @@ async def show(
 ) -> SettingsView:
     """Every setting, or those of one service, and where each value comes from; the ETag is the revision."""
     found = await settings.state(at, loading.load())
+    _known(service_name)
     fields = [one for one in loading.fields(Settings) if service_name in (None, one[0].partition(".")[0])]
-    if not fields:
-        raise ProblemError(404, "no-such-service", "there is no service of this name")
     response.headers["ETag"] = f'"{found.revision}"'
     loaded = found.overlaid.loaded
     shown = []
@@ -147,7 +146,14 @@ async def history(
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> list[ChangeView]:
     """Who changed what, when and why, from the newest downwards."""
+    _known(service_name)
     return [ChangeView.model_validate(one) for one in await settings.history(at, service_name, before, limit)]
+
+
+def _known(service: str | None) -> None:
+    """Raise 404 for a service that there is not."""
+    if service is not None and service not in Settings.model_fields:
+        raise ProblemError(404, "no-such-service", "there is no service of this name")
 
 
 def _flat(given: Update) -> dict[str, Any]:
