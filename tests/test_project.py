@@ -24,7 +24,7 @@ from typer.main import get_command
 from config import loading
 from config.loading import APP_ROOT, ENV_FILE_VARIABLE, PREFIX, SETTINGS_FILE_VARIABLE
 from config.settings import Settings
-from deployments.cli.main import COMMANDS, app, load
+from deployments.cli.main import app, load
 from deployments.local import reference
 from deployments.local.work_pool import QUEUE_LIMITS
 from tests.promises import NOT_YET_KEPT, PROMISES
