@@ -88,6 +88,16 @@ async def kill_at(fleet: Fleet, point: str, rounds: int) -> Aftermath:
     return await aftermath(fleet, f"killed: {point}")
 
 
+async def kill_while_away(fleet: Fleet, point: str, part: str, rounds: int) -> Aftermath:
+    """As `kill_at`, with the vault or Postgres killed first, while the refresher stands at `point`."""
+    process = fleet.bao if part == "vault" else fleet.postgres
+    await fleet.with_bots(rounds)
+    fleet.pass_time(seconds=NEARLY_ENDED.total_seconds())
+    codes = children.killed_while_away(fleet.world, fleet.bots, point, process.kill, process.start)
+    assert codes == [-9] * rounds, codes
+    return await aftermath(fleet, f"killed, {part} away: {point}")
+
+
 async def away_at(
     fleet: Fleet, point: str, part: str, take_away: Callable[[], None], bring_back: Callable[[], None]
 ) -> Aftermath:

@@ -4,7 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.queues import SimpleQueue
@@ -15,6 +15,7 @@ from blocks.vault.errors import VaultError
 from tasks.operations.credentials import fresh_token
 from tasks.operations.patience import PASSING
 from tests.credentials.points import World, nothing, refresher
+from tests.running_stack import eventually
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__])
@@ -33,6 +34,37 @@ def killed_at(world: World, bot_ids: Sequence[UUID], point: str, at_once: int = 
             codes.append(child.exitcode)
             child.kill()
     return codes
+
+
+def killed_while_away(
+    world: World,
+    bot_ids: Sequence[UUID],
+    point: str,
+    take_away: Callable[[], None],
+    bring_back: Callable[[], None],
+    at_once: int = 4,
+) -> list[int | None]:
+    """As `killed_at`, and a part of the stack is gone by the time of the kill, and back before the next ones start."""
+    codes: list[int | None] = []
+    for first in range(0, len(bot_ids), at_once):
+        children = [stopped_at(world, bot_id, point) for bot_id in bot_ids[first : first + at_once]]
+        for child in children:
+            eventually(partial(stands_still, child.pid), PATIENCE_SECONDS)
+        take_away()
+        try:
+            for child in children:
+                child.kill()
+                child.join(PATIENCE_SECONDS)
+                codes.append(child.exitcode)
+        finally:
+            bring_back()
+    return codes
+
+
+def stands_still(pid: int | None) -> bool:
+    """Whether a process was stopped by SIGSTOP."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().rpartition(")")[2].split()[0] == "T"
 
 
 def stopped_at(world: World, bot_id: UUID, point: str) -> ForkServerProcess:

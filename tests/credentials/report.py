@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> None:
         running_openbao() as bao,
         XSandboxProcess(Path(folder)) as x,
     ):
-        for part in ("killed", "vault", "Postgres"):
+        for part in ("killed", "killed, vault away", "killed, Postgres away", "vault", "Postgres"):
             for point in POINTS:
                 table.add_row(*_row(asyncio.run(_broken(postgres, bao, x, part, point, rounds))))
         asked = asyncio.run(_hundred(postgres, bao, x))
@@ -52,6 +52,9 @@ async def _broken(
             fleet = Fleet(world, at, postgres, bao, x)
             if part == "killed":
                 return await breaking.kill_at(fleet, point, rounds)
+            if part.startswith("killed, "):
+                away = part.removeprefix("killed, ").removesuffix(" away")
+                return await breaking.kill_while_away(fleet, point, away, rounds)
             process = bao if part == "vault" else postgres
             return await breaking.away_at(fleet, point, part, process.kill, process.start)
 

@@ -69,6 +69,20 @@ async def test_a_database_that_dies_in_the_middle_costs_no_family(fleet: Fleet, 
     assert_as_expected(found, POSTGRES_AWAY[point])
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("part", ["vault", "Postgres"])
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_kill_while_a_part_is_away_ends_as_a_kill(breakable: Fleet, point: str, part: str) -> None:
+    found = await breaking.kill_while_away(breakable, point, part, ROUNDS_OF_A_SOAK)
+    assert_as_expected(found, KILLED[point])
+
+
+@pytest.mark.parametrize("part", ["vault", "Postgres"])
+async def test_a_refresher_killed_with_a_part_away_keeps_what_it_sealed(breakable: Fleet, part: str) -> None:
+    found = await breaking.kill_while_away(breakable, "R6 sealed", part, ROUNDS)
+    assert_as_expected(found, KILLED["R6 sealed"])
+
+
 @pytest.mark.parametrize("first", ["vault", "database"])
 async def test_with_both_away_the_process_holds_the_tokens_until_one_is_back(breakable: Fleet, first: str) -> None:
     await breakable.with_bots()
@@ -102,7 +116,7 @@ async def test_a_sender_that_stood_still_before_the_first_byte_sends_nothing(fle
     [bot] = await fleet.with_bots()
     fleet.pass_time(seconds=breaking.NEARLY_ENDED.total_seconds())
     child = children.stopped_at(fleet.world, bot, "R4 marked")
-    await asyncio.to_thread(eventually, lambda: stands_still(child.pid))
+    await asyncio.to_thread(eventually, lambda: children.stands_still(child.pid))
     await asyncio.sleep(fleet.world.places.settings.credentials.send_within_seconds)
     os.kill(child.pid or 0, signal.SIGCONT)
     child.join(20)
@@ -115,7 +129,7 @@ async def test_while_a_sender_stands_still_nobody_sends_its_token_and_its_late_a
     [bot] = await fleet.with_bots()
     fleet.pass_time(seconds=breaking.NEARLY_ENDED.total_seconds())
     child = children.stopped_at(fleet.world, bot, "R5 answered")
-    await asyncio.to_thread(eventually, lambda: stands_still(child.pid))
+    await asyncio.to_thread(eventually, lambda: children.stands_still(child.pid))
     fleet.pass_time(seconds=breaking.LATER.total_seconds())
     assert (await breaking.run(fleet)) == {"waiting": 1}
     fleet.pass_time(seconds=breaking.ENDED.total_seconds())
@@ -125,11 +139,6 @@ async def test_while_a_sender_stands_still_nobody_sends_its_token_and_its_late_a
     assert await breaking.run(fleet) == {"fresh": 1}
     assert (fleet.calls(), fleet.attempts()) == ({"granted": 1}, ["granted"])
     assert await fleet.works()
-
-
-def stands_still(pid: int | None) -> bool:
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        return file.read().rpartition(")")[2].split()[0] == "T"
 
 
 async def test_a_hundred_callers_at_the_end_of_a_token_ask_x_once(fleet: Fleet) -> None:
