@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import SecretStr
 
 from config import loading
 from config.places import Places
-from deployments.cli import bot_files, output
+from deployments.cli import bot_files, bot_tokens, output
 from deployments.cli.client import Api, api, wait_for_run
 from deployments.cli.failures import FAILED, PERSON_NEEDED, USAGE, CommandError
 from deployments.cli.output import Json
+from tasks.domain.new_bots import NewBot
 
 LOOK_SECONDS = 2.0
 CONNECT = "onboard-bots/on-demand"
@@ -36,6 +38,7 @@ FACTS = (
     ("bio_checked_at", "profile read at"),
     ("revision", "revision"),
 )
+ADOPTED_AT_ONCE = 50
 SIGNS = {"new": "+", "changed": "~", "unchanged": "=", "refused": "!"}
 
 
@@ -45,6 +48,7 @@ def register(program: typer.Typer) -> None:
     app.command("import")(bring_in)
     app.command("list")(list_bots)
     app.command()(show)
+    app.command()(adopt)
     app.command()(login)
     app.command()(reconnect)
     app.command()(forget)
@@ -196,6 +200,58 @@ def bring_in(
         raise typer.Exit(FAILED)
     if any(bot["state"] == "needs_login" for bot in result.get("bots", [])):
         raise typer.Exit(PERSON_NEEDED)
+
+
+def adopt(
+    attest: Annotated[str, typer.Option(help="Who says that these accounts are theirs to run; it is audited.")],
+    env: Annotated[
+        bool, typer.Option("--env", help="Stdin is one account's .env, as programs by tweepy have it.")
+    ] = False,
+    bot: Annotated[str | None, typer.Option(help="With --env: the account's handle.")] = None,
+    app: Annotated[str | None, typer.Option(help="With --env: the app that its tokens were granted to.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read what is given, and send nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take in accounts with the OAuth 2 or OAuth 1.0a tokens they have: a CSV on stdin, or with --env a .env.
+
+    Each is tried on X and goes to the vault alone. A bot that is connected keeps its tokens, so twice is harmless.
+    """
+    if sys.stdin.isatty():
+        raise CommandError("the tokens come by stdin, so that they are in no file of ours: `... adopt < FILE`", USAGE)
+    if env != (bot is not None) or (app is not None and not env):
+        raise CommandError("--env takes one account, named by --bot; a CSV names each in its column 'bot'", USAGE)
+    text = sys.stdin.read()
+    given = bot_tokens.read_env(text, bot, {"app": app} if app else {}) if bot else bot_tokens.read_csv(text)
+    if dry_run:
+        output.say(f"{len(given)} accounts can be read; nothing was sent")
+        return
+    lines, found = list(given), []
+    with api() as gateway:
+        for first in range(0, len(lines), ADOPTED_AT_ONCE):
+            part = lines[first : first + ADOPTED_AT_ONCE]
+            wanted = [_told(given[line]) for line in part]
+            answers = gateway.post("/bots/adopt", {"attested": attest, "bots": wanted})
+            found += [{"line": line, **answer} for line, answer in zip(part, answers, strict=True)]
+            if not as_json:
+                for one in found[first:]:
+                    refused = one["result"] == "refused"
+                    said = f"line {one['line']}: @{one['handle']} {one['result']}: {output.clean(one['said'])}"
+                    output.say(said, problem=refused)
+    if as_json:
+        output.as_json(found)
+    if any(one["result"] == "refused" for one in found):
+        raise typer.Exit(FAILED)
+
+
+def _told(bot: NewBot) -> dict[str, Any]:
+    """As the API takes it in; here alone its secrets are in sight."""
+    told = bot.model_dump(mode="json", exclude_unset=True)
+    if bot.credentials is not None:
+        told["credentials"] = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else value
+            for name, value in bot.credentials.model_dump(exclude_unset=True).items()
+        }
+    return told
 
 
 def _connect(gateway: Api, changes: list[dict[str, Any]], wait: bool, quiet: bool) -> dict[str, Any]:

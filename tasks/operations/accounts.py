@@ -1,23 +1,24 @@
 """Accounts on X that join the fleet one by one, with credentials or with a link to sign in."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from blocks.vault.errors import VaultError
-from blocks.x.errors import NotSent, Refused, Unauthorized
+from blocks.x.errors import NotSent, Refused, Unauthorized, XError
 from blocks.x.signing import AppKeys, OAuth1
 from blocks.x.wire import User
 from tasks.connections import Connections
 from tasks.domain.credentials import access_path, refresh_path
-from tasks.domain.new_bots import NewBot, OAuth1Credentials, OAuth2Credentials
+from tasks.domain.new_bots import Credentials, NewBot, OAuth1Credentials, OAuth2Credentials
 from tasks.domain.personas import Persona
 from tasks.domain.roles import Actor
 from tasks.operations import access_tokens, activity, consent
@@ -25,6 +26,10 @@ from tasks.operations.access_tokens import NEVER, AccessToken
 from tasks.operations.consent import ConsentError
 from tasks.store import base, bots, personas, posts, x_apps
 from tasks.store.x_apps import AppRow
+
+# Accounts taken in at once; X's and the vault's work, not ours.
+AT_ONCE = 4
+NO_APP = "a refresh token is of use only with the app it was granted to: name it as `app`"
 
 
 class HandleTakenError(RuntimeError):
@@ -43,6 +48,10 @@ class CredentialsRefusedError(RuntimeError):
     """X does not take the credentials, or they are of another account; nothing was kept."""
 
 
+# What stops one account of many, in words for people.
+REFUSALS = (HandleTakenError, NotYoursError, NewBotError, CredentialsRefusedError, XError, VaultError)
+
+
 @dataclass(frozen=True)
 class Created:
     """A bot that there is now. `login_url` is where the account's owner grants access; `said` is for people."""
@@ -57,6 +66,16 @@ class Created:
 
 
 @dataclass(frozen=True)
+class _Proven:
+    """An account by X's own word, its token, and where the vault keeps it."""
+
+    account: User
+    token: AccessToken
+    versions: Mapping[str, int]
+    attested: str | None
+
+
+@dataclass(frozen=True)
 class _Around:
     """What a new bot needs of what stands already."""
 
@@ -66,9 +85,68 @@ class _Around:
     asked_at: datetime
 
 
-async def create(at: Connections, wanted: NewBot, actor: Actor) -> Created:
+@dataclass(frozen=True)
+class Adopted:
+    """What became of one account that came with tokens from elsewhere; `said` is for people, without a secret."""
+
+    handle: str
+    result: Literal["created", "connected", "unchanged", "refused"]
+    said: str
+
+
+async def adopt(at: Connections, wanted: Sequence[NewBot], attested: str, actor: Actor) -> list[Adopted]:
+    """Take accounts in with the tokens they have, each tried on X; one that is refused stops no other.
+
+    A bot that is connected keeps the tokens in the vault, which may be newer, so that doing it twice does no harm.
+    `attested` is who says that the accounts are theirs; it is audited beside each.
+    """
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(bot: NewBot) -> Adopted:
+        async with slots:
+            try:
+                return await _adopt_one(at, bot, attested, actor)
+            except REFUSALS as error:
+                return Adopted(bot.bot_name, "refused", str(error))
+
+    return list(await asyncio.gather(*(one(bot) for bot in wanted)))
+
+
+async def _adopt_one(at: Connections, wanted: NewBot, attested: str, actor: Actor) -> Adopted:
+    if wanted.credentials is None:
+        raise NewBotError(f"@{wanted.bot_name} comes without tokens: `vivesphere bots login` connects it")
+    async with at.transaction() as session:
+        known = await bots.by_handles(session, [wanted.bot_name], actor.within("bots.write"))
+        now = await base.now(session)
+    if not known:
+        made = await create(at, wanted, actor, attested)
+        return Adopted(made.handle, "created", made.said)
+    bot = known[wanted.bot_name.lower()]
+    if bot.state != "needs_login":
+        return Adopted(bot.handle, "unchanged", f"it is {bot.state} and keeps the tokens it has")
+    if isinstance(wanted.credentials, OAuth2Credentials) and wanted.credentials.refresh_token and bot.x_app_id is None:
+        raise NewBotError(NO_APP)
+    token = _token(wanted.credentials, now)
+    account = await _account(at, bot.handle, token)
+    named = consent.bio_names(account.description, bot.operator_handle)
+    changed = {"x_user_id": account.id, "bio_checked_at": now, "bio_names_operator": named}
+    try:
+        versions = await access_tokens.keep(at, bot.id, token, _refresh_token(wanted.credentials), now)
+        async with at.transaction() as session:
+            await access_tokens.note(session, bot.id, versions, token, now, _scopes(wanted.credentials))
+            await bots.change(session, bot.id, state="active", **changed)
+            found: dict[str, Any] = {"bot_id": bot.id, "x_user_id": account.id, "why": attested}
+            await activity.note(session, actor, "bots.adopt", bot.handle, "security", **found)
+    except IntegrityError as error:
+        await _forget(at, bot.id)
+        raise HandleTakenError(f"another bot speaks for the account of @{bot.handle} already") from error
+    return Adopted(bot.handle, "connected", f"connected as account {account.id}")
+
+
+async def create(at: Connections, wanted: NewBot, actor: Actor, attested: str | None = None) -> Created:
     """Make one bot. Credentials are tried on X first and go to the vault alone; either all of it stands, or nothing.
 
+    `attested`: who says that the account is theirs, where its tokens come from elsewhere.
     Raises HandleTakenError, NotYoursError, NewBotError and CredentialsRefusedError; XError where X does not answer.
     """
     if actor.user_id is None:
@@ -80,12 +158,12 @@ async def create(at: Connections, wanted: NewBot, actor: Actor) -> Created:
         return await _to_sign_in(at, wanted.bot_name, around, actor)
     token = _token(wanted.credentials, around.asked_at)
     account = await _account(at, wanted.bot_name, token)
-    refresh_token = wanted.credentials.refresh_token if isinstance(wanted.credentials, OAuth2Credentials) else None
+    refresh_token = _refresh_token(wanted.credentials)
     if refresh_token is not None and around.app is None:
-        raise NewBotError("a refresh token is of use only with the app it was granted to: name it as `app`")
+        raise NewBotError(NO_APP)
     try:
         versions = await access_tokens.keep(at, around.bot_id, token, refresh_token, around.asked_at)
-        await _add(at, wanted, around, actor, account, token, versions)
+        await _add(at, wanted, around, actor, _Proven(account, token, versions, attested))
     except BaseException:
         await _forget(at, around.bot_id)
         raise
@@ -115,6 +193,14 @@ async def _around(session: AsyncSession, wanted: NewBot, actor: Actor) -> _Aroun
     return _Around(bot_id, named[0] if len(named) == 1 else None, spoken.get(name, plain), await base.now(session))
 
 
+def _refresh_token(given: Credentials | None) -> SecretStr | None:
+    return given.refresh_token if isinstance(given, OAuth2Credentials) else None
+
+
+def _scopes(given: Credentials | None) -> Sequence[str]:
+    return given.scope.split() if isinstance(given, OAuth2Credentials) else ()
+
+
 def _token(given: OAuth1Credentials | OAuth2Credentials, now: datetime) -> AccessToken:
     if isinstance(given, OAuth2Credentials):
         return AccessToken(given.access_token, now + timedelta(seconds=given.expires_in))
@@ -142,9 +228,7 @@ async def _add(
     wanted: NewBot,
     around: _Around,
     actor: Actor,
-    account: User | None = None,
-    token: AccessToken | None = None,
-    versions: Mapping[str, int] | None = None,
+    proven: _Proven | None = None,
 ) -> None:
     values = _values(wanted, around)
     try:
@@ -156,19 +240,26 @@ async def _add(
                 session,
                 [{**values, "id": around.bot_id, "owner_id": actor.user_id, "persona_id": voices[around.persona.name]}],
             )
-            if account and token and versions:
+            if proven is not None:
                 values |= {
                     "state": "active",
-                    "x_user_id": account.id,
+                    "x_user_id": proven.account.id,
                     "bio_checked_at": around.asked_at,
-                    "bio_names_operator": consent.bio_names(account.description, values["operator_handle"]),
+                    "bio_names_operator": consent.bio_names(proven.account.description, values["operator_handle"]),
                 }
                 changed = {
                     name: values[name] for name in ("state", "x_user_id", "bio_checked_at", "bio_names_operator")
                 }
                 await bots.change(session, around.bot_id, **changed)
-                scopes = wanted.credentials.scope.split() if isinstance(wanted.credentials, OAuth2Credentials) else ()
-                await access_tokens.note(session, around.bot_id, versions, token, around.asked_at, scopes)
+                scopes = _scopes(wanted.credentials)
+                await access_tokens.note(session, around.bot_id, proven.versions, proven.token, around.asked_at, scopes)
+                if proven.attested:
+                    found: dict[str, Any] = {
+                        "bot_id": around.bot_id,
+                        "x_user_id": proven.account.id,
+                        "why": proven.attested,
+                    }
+                    await activity.note(session, actor, "bots.adopt", wanted.bot_name, "security", **found)
             told = {**values, "persona": around.persona.name}
             await activity.note(session, actor, "bots.new", wanted.bot_name, after=told, bot_id=around.bot_id)
     except IntegrityError as error:

@@ -355,3 +355,56 @@ async def test_credentials_are_tried_on_x_and_go_where_posting_reads_them(
         assert (away.status_code, away.json()["type"]) == (502, "urn:vivesphere:problem:x-refused")
         assert (await front.call("GET", "/bots/third_bot")).status_code == 404
         x.start()
+
+
+async def test_accounts_are_taken_in_with_the_tokens_they_have_and_a_second_time_changes_nothing(
+    with_x: tuple[XSandboxProcess, Places], vault: OpenBaoProcess, sessions: Sessions
+) -> None:
+    x, places = with_x
+    made = x.app("app")
+    tram, bus = x.tokens("tram_line_9", "bus_line_4")
+    signed = x.oauth1_token("ferry_times")
+    app = {"name": "main", "use_case": "Service", **{name: made[name] for name in ("client_id", "client_secret")}}
+    oauth1 = {
+        "api_key": signed["consumer_key"],
+        "api_key_secret": signed["consumer_secret"],
+        "access_token": signed["access_token"],
+        "access_token_secret": signed["access_token_secret"],
+    }
+    wanted = [
+        {"bot_name": handle, "credentials": {"type": "oauth2", **{name: tokens[name] for name in names}}}
+        for names in [("access_token", "refresh_token")]
+        for handle, tokens in (("tram_line_9", tram), ("bus_line_4", bus), ("not_mine", bus))
+    ]
+    wanted.append({"bot_name": "ferry_times", "credentials": {"type": "oauth1", **oauth1}})
+    attested = "Anna Berger, head of press: all of these are ours"
+    async with served(places) as front:
+        await front.call("POST", "/apps", json=app)
+        waiting = (await front.call("POST", "/bots/create", json={"bot_name": "bus_line_4"})).json()
+        first = await front.call("POST", "/bots/adopt", json={"attested": attested, "bots": wanted})
+        assert [(one["handle"], one["result"]) for one in first.json()] == [
+            ("tram_line_9", "created"),
+            ("bus_line_4", "connected"),
+            ("not_mine", "refused"),
+            ("ferry_times", "created"),
+        ], first.text
+        assert first.json()[2]["said"] == "these credentials are of @bus_line_4, not of @not_mine"
+        kept = vault.kv("keys").read(refresh_path(UUID(waiting["bot_id"])))
+        assert (kept.version, kept.data["refresh_token"]) == (1, bus["refresh_token"])
+        again = await front.call("POST", "/bots/adopt", json={"attested": attested, "bots": wanted})
+        assert [one["result"] for one in again.json()] == ["unchanged", "unchanged", "refused", "unchanged"]
+        assert vault.kv("keys").read(refresh_path(UUID(waiting["bot_id"]))).version == 1
+        states = {bot["handle"]: bot["state"] for bot in (await front.call("GET", "/bots")).json()}
+        assert states == dict.fromkeys(("bus_line_4", "ferry_times", "tram_line_9"), "active")
+        async with sessions.begin() as session:
+            rows = await session.execute(
+                text("SELECT subject, details FROM audit_log WHERE action = 'bots.adopt' ORDER BY subject")
+            )
+            noted = {row.subject: row.details["why"] for row in rows}
+            assert noted == dict.fromkeys(("bus_line_4", "ferry_times", "tram_line_9"), attested)
+            every = "".join(row[0] for row in await session.execute(text("SELECT t::text FROM audit_log AS t")))
+        for secret in (tram["access_token"], bus["refresh_token"], *oauth1.values()):
+            assert secret not in every
+            assert secret not in first.text + again.text
+        for wrong in ({"bots": wanted}, {"attested": attested, "bots": []}):
+            assert (await front.call("POST", "/bots/adopt", json=wrong)).status_code == 422

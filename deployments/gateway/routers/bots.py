@@ -18,6 +18,8 @@ from tasks.operations import accounts, bot_records, bots, connect_links, consent
 router = APIRouter(prefix="/bots", tags=["bots"])
 
 BOTS_MAX = 1000
+# Each is asked for on X while the caller waits.
+ADOPTED_MAX = 50
 Word = Annotated[str | None, Query(max_length=100)]
 State = Literal["active", "paused", "needs_login", "suspended", "retired"]
 
@@ -54,6 +56,25 @@ class CreatedView(BaseModel):
     x_user_id: str | None
     login_url: str | None
     login_expires_at: datetime | None
+    said: str
+
+
+class Adoption(BaseModel):
+    """Accounts with the tokens they have; `attested` is who says that they are theirs to run, and is audited."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    attested: Annotated[str, Field(min_length=10, max_length=500, examples=["Anna Berger, head of press: all ours"])]
+    bots: Annotated[list[NewBot], Field(min_length=1, max_length=ADOPTED_MAX)]
+
+
+class AdoptedView(BaseModel):
+    """What became of one account; an `unchanged` one was connected before and keeps the tokens it has."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    handle: str
+    result: Literal["created", "connected", "unchanged", "refused"]
     said: str
 
 
@@ -141,6 +162,13 @@ async def create(
         login_expires_at=made.login_expires_at,
         said=made.said,
     )
+
+
+@router.post("/adopt")
+async def adopt(wanted: Adoption, caller: Annotated[Actor, needs("bots.write")], at: Opened) -> list[AdoptedView]:
+    """Take in accounts with OAuth 2 or OAuth 1.0a tokens from elsewhere. Each is tried on X and goes to the vault
+    alone; each answer stands in the place of its bot, and sending the same again changes nothing."""
+    return [AdoptedView.model_validate(one) for one in await accounts.adopt(at, wanted.bots, wanted.attested, caller)]
 
 
 @router.get("/{handle}")
