@@ -69,10 +69,11 @@ class PostingStack:
         self.x("POST", "/settings", {"latency_ms": 0, "duplicate_refusal": True})
         self._ledger_from = self.x("GET", "/health")["last_seq"]
 
-    def command(self, *arguments: str) -> str:
+    def command(self, *arguments: str, stdin: str | None = None) -> str:
         """What `vivesphere` prints; it must end well."""
         done = subprocess.run(
             [sys.executable, "-c", "from deployments.cli.main import main; main()", *arguments],
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,

@@ -26,6 +26,7 @@ from deployments.local import databases, prefect_api, processes
 from deployments.local.vault_provisioning import ROLES, supervisor_ids
 from tasks.domain.credentials import ESCROW_KEY, FINGERPRINT_PATH, access_path, client_path, refresh_path
 from tasks.operations import signing_keys
+from tasks.operations.bot_records import bot_key_path
 from tests.aged_tokens import bot_row, near_the_end, rotate
 from tests.aged_tokens import keys as keys_vault
 from tests.posting_stack import PostingStack
@@ -104,7 +105,8 @@ def kept_secrets(places: Places, stack: PostingStack) -> Iterator[Secret]:
         keys = Kv(vault, mount, readers)
         for bot in stack.sql("SELECT id, x_app_id FROM bots WHERE state = 'active'"):
             yield Secret("access token of a bot", keys.read(access_path(bot["id"])).data["access_token"])
-            yield Secret("refresh token of a bot", keys.read(refresh_path(bot["id"])).data["refresh_token"])
+            with suppress(Missing):  # OAuth 1.0a has none
+                yield Secret("refresh token of a bot", keys.read(refresh_path(bot["id"])).data["refresh_token"])
         with suppress(Missing):  # made by the first refresh
             yield Secret("key of the refreshes' fingerprints", keys.read(FINGERPRINT_PATH).data["key"])
         for app in stack.sql("SELECT id FROM x_apps"):
@@ -117,6 +119,10 @@ def kept_secrets(places: Places, stack: PostingStack) -> Iterator[Secret]:
     with Vault.for_role(places, "gateway") as vault:
         for key in json.loads(Kv(vault, mount, readers).read(signing_keys.KEYS_PATH).data["jwks"])["keys"]:
             yield Secret("signing key of access tokens", key["d"])
+        bot = bot_row(stack, stack.bots[0])
+        with suppress(Missing):  # made with the first record
+            held = Kv(vault, mount, readers).read(bot_key_path(bot["id"])).data
+            yield from (Secret("half of the key of a bot's records", value) for value in held.values())
         yield Secret("vault token of the gateway's role", str(vault.adapter.token))
     password = databases.passwords(places)
     for role in databases.ROLES:
@@ -190,6 +196,7 @@ async def days_work(stack: PostingStack, answers: Path) -> list[Secret]:
         assert answer.is_success, answer.text
         (answers / "callback").write_text(answer.text, encoding="utf-8")
     return [
+        *things_are_handed_in(stack),
         Secret("password of a person", chosen),
         Secret("link of a person", link),
         Secret("key of a program", key),
@@ -198,6 +205,29 @@ async def days_work(stack: PostingStack, answers: Path) -> list[Secret]:
         Secret("state of a consent", state),
         Secret("code of a consent", code.get_secret_value()),
     ]
+
+
+def things_are_handed_in(stack: PostingStack) -> Iterator[Secret]:
+    """By people and their programs: a service's key, a bot's data, an account with OAuth 1.0a tokens."""
+    service, data = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    with api() as gateway:
+        gateway.post("/apikeys/store", {"name": f"s-{secrets.token_hex(4)}", "service": "webhook", "secret": service})
+        gateway.post("/botdata/store", {"bot_id": stack.bots[0], "name": "planted", "data": {"password": data}})
+        gateway.post("/botdata/reveal", {"bot_id": stack.bots[0], "name": "planted", "reason": "the day's work"})
+    yield Secret("key of an outside service", service)
+    yield Secret("data of a bot", data)
+
+    handle = f"signer_{secrets.token_hex(3)}"
+    stack.x("POST", "/accounts", [{"username": handle}])
+    [app] = stack.sql("SELECT client_id FROM x_apps ORDER BY id LIMIT 1")
+    [signed] = stack.x("POST", "/oauth1-tokens", {"client_id": app["client_id"], "accounts": [handle]})
+    names = ("consumer_secret", "access_token", "access_token_secret")
+    env = "".join(f"TWITTER_{name.upper()}={signed[name]}\n" for name in ("consumer_key", *names))
+    given = ("bots", "adopt", "--env", "--bot", handle, "--attest", "the day's work: ours")
+    assert f"@{handle} created" in stack.command(*given, stdin=env)
+    assert f"@{handle} unchanged" in stack.command(*given, stdin=env)
+    for name in names:
+        yield Secret(f"OAuth 1.0a {name} of a bot", signed[name])
 
 
 def dump_databases(places: Places, folder: Path) -> None:
@@ -239,8 +269,16 @@ def look_at_processes(stack: PostingStack, folder: Path) -> None:
         for what in ("environ", "cmdline"):
             with open(folder / f"{name}.{what}", "ab") as file:
                 file.write(Path(f"/proc/{process.pid}/{what}").read_bytes() + b"\0")
+        assert core_files_are_off(process.pid), f"{name} may leave a core file"
         seen.add(name)
     assert {"flow-run", "worker", "gateway", "prefect", "openbao", "postgres"} <= seen
+
+
+def core_files_are_off(pid: int) -> bool:
+    """What a crash would leave on disk is the whole memory, secrets and all."""
+    limits = Path(f"/proc/{pid}/limits").read_text(encoding="utf-8")
+    [line] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    return line.split()[4:6] == ["0", "0"]
 
 
 def files_with(pattern: re.Pattern[bytes], *folders: Path) -> set[Path]:
