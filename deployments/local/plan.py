@@ -56,4 +56,7 @@ def parts(places: Places) -> Iterator[Part]:
     if places.x_is_sandbox:
         yield Part("rehearsal-app", ("gateway", "x-sandbox"), step=lambda: rehearsal_app.ensure(places))
     yield Part("worker", ("work-pool", "logins", "x-sandbox"), child=worker.child(places))
-    yield Part("first-run", ("worker", "deployments"), step=lambda: registration.start_first_run(places))
+    started = ("worker", "deployments")
+    yield Part("first-run", started, step=lambda: registration.start_first_run(places, registration.POSTING))
+    # In a stack that was down for hours every access token has ended, and posts wait for new ones.
+    yield Part("first-rotation", started, step=lambda: registration.start_first_run(places, registration.ROTATION))

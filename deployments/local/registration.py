@@ -21,7 +21,8 @@ PREFECT_FILE = APP_ROOT / "prefect.yaml"
 SOURCES = ("prefect.yaml", "flows/*.py", "blocks/*/block.py", "deployments/local/*.py", "requirements.lock")
 # Where the server keeps the fingerprint; with the objects, so that a fresh database is a fresh registration.
 VARIABLE = "vivesphere_registered"
-FIRST_RUN = "publish-due-posts/every-minute"
+POSTING = "publish-due-posts/every-minute"
+ROTATION = "rotate-credentials/every-5-minutes"
 # A run that starts by itself within this time is soon enough.
 SOON_SECONDS = 3
 
@@ -80,11 +81,10 @@ def key(deployment: dict[str, Any]) -> tuple[str, str]:
     return str(deployment["entrypoint"]).rpartition(".")[2], str(deployment["name"])
 
 
-def start_first_run(places: Places) -> None:
-    """Start a posting run now, unless one lives or is about to start: what is due must not wait for the next minute."""
-    flow, _, name = FIRST_RUN.partition("/")
+def start_first_run(places: Places, name: str) -> None:
+    """Start a run of a deployment now, unless one lives or is about to start: what is due waits for no schedule."""
     with prefect_api.client(places) as api:
-        found = api.get(f"/deployments/name/{flow}/{name}")
+        found = api.get(f"/deployments/name/{name}")
         if found.status_code == httpx.codes.NOT_FOUND:
             return  # before the first registration, which is followed by another call
         deployment = found.raise_for_status().json()["id"]

@@ -12,8 +12,10 @@ from config.loading import APP_ROOT, PREFIX
 from config.places import Places
 from deployments.local import prefect_api
 
-# Most runs at once; posting has none, because rows and not slots keep two runs apart, and a slot would make a run late.
-QUEUE_LIMITS: dict[str, int | None] = {"bot-actions": None, "collection": 2, "maintenance": 1}
+# Most runs at once, against floods alone: rows and leases keep two runs apart. Posting has none, because a slot would
+# make a run late. A run that was killed with its worker holds its slot until somebody calls it crashed, so that a queue
+# of one would have everything behind it wait: onboarding behind a rotation.
+QUEUE_LIMITS: dict[str, int | None] = {"bot-actions": None, "collection": 2, "maintenance": 4}
 QUEUE_PRIORITIES = {name: at for at, name in enumerate(QUEUE_LIMITS, start=1)}
 
 

@@ -63,7 +63,7 @@ def _prepare(places: Places) -> None:
     folder(places).mkdir(mode=0o700, parents=True, exist_ok=True)
     reaper.settle(places)
     # A worker that was killed together with its runs leaves nobody who posts until the next minute.
-    registration.start_first_run(places)
+    registration.start_first_run(places, registration.POSTING)
     with prefect_api.client(places) as api:
         # Until the new one reports, nobody may take the dead one's last heartbeat for a sign of life.
         api.delete(f"/work_pools/{places.settings.prefect.work_pool}/workers/{work_pool.worker_name()}")

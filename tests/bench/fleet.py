@@ -52,9 +52,8 @@ def running_stack(**settings: object) -> Iterator[Places]:
 
 
 def _stop_schedule(places: Places) -> None:
-    flow, _, name = registration.FIRST_RUN.partition("/")
     with prefect_api.client(places) as api:
-        found = api.get(f"/deployments/name/{flow}/{name}").raise_for_status().json()
+        found = api.get(f"/deployments/name/{registration.POSTING}").raise_for_status().json()
         api.patch(f"/deployments/{found['id']}", json={"paused": True}).raise_for_status()
 
 

@@ -10,6 +10,7 @@ from deployments.local.automations import CRASHED, ZOMBIES
 from tests.stack.conftest import FLOWS, RunningStack, eventually
 
 OFTEN, BY_HAND = "show-place/often", "last/by-hand"
+ROTATION = registration.ROTATION
 
 
 def test_a_scheduled_run_really_happens_where_our_code_is(running: RunningStack) -> None:
@@ -36,6 +37,24 @@ def test_registering_again_doubles_nothing(running: RunningStack) -> None:
         automations = [found["name"] for found in api.post("/automations/filter", json={}).json()]
     assert sorted(deployments) == sorted(set(deployments))
     assert sorted(automations) == sorted((ZOMBIES, CRASHED))
+
+
+def test_up_starts_a_rotation_and_leaves_it_to_no_schedule(running: RunningStack) -> None:
+    by_hand = eventually(lambda: [run for run in running.runs(ROTATION) if not run["auto_scheduled"]], 60)
+    eventually(lambda: running.run(by_hand[0]["id"])["state_type"] == "COMPLETED", 60)
+
+
+def test_a_rotation_that_hangs_keeps_no_other_run_of_its_queue_waiting(running: RunningStack) -> None:
+    hanging = running.start_run(ROTATION)
+    bodies = [eventually(lambda: processes.of_flow_runs().get(hanging))]
+    bodies[0].send(signal.SIGSTOP)
+    try:
+        after = running.start_run(ROTATION)
+        bodies.append(eventually(lambda: processes.of_flow_runs().get(after), 60))
+        assert running.run(hanging)["state_type"] in ("PENDING", "RUNNING")
+    finally:
+        for body in bodies:
+            body.send(signal.SIGKILL)
 
 
 def test_a_killed_run_is_crashed_at_once(running: RunningStack) -> None:
