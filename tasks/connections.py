@@ -152,6 +152,7 @@ class _Follower:
             log.warning("setting %s", line)
         for one in self.at:
             one.places = Places(found.loaded.settings)
+            await one.x.resize(found.loaded.settings.posting.lanes)
 
 
 @dataclass

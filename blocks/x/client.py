@@ -72,6 +72,10 @@ class XClient:
         """Connections that no request holds; more posts than this wait for one another."""
         return self.caller.lanes.free
 
+    async def resize(self, lanes: int) -> None:
+        """Have so many lanes from here on; a request on one that is too many comes to its end."""
+        await self.caller.lanes.resize(lanes)
+
     async def create_post(
         self,
         authorization: Authorization,

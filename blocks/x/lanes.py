@@ -1,4 +1,4 @@
-"""Connections to one address: a fixed number of lanes of one connection each, last in, first out.
+"""Connections to one address: a bounded number of lanes of one connection each, last in, first out.
 
 A pool of httpcore looks at all its connections for every request and forgets connections whose request
 was cancelled while it connected, until none is left. A lane belongs to one request at a time; it goes
@@ -33,8 +33,25 @@ class Lanes(httpx.AsyncBaseTransport):
         self._tls = _tls_context(ca_file) if address.scheme == "https" else None
         self._closed = False
         self._free: asyncio.LifoQueue[_Lane] = asyncio.LifoQueue()
+        self._count = count
+        # Lanes in use that are to go once their requests end.
+        self._surplus = 0
         for _ in range(count):
             self._free.put_nowait(self._unopened())
+
+    async def resize(self, count: int) -> None:
+        """Have `count` lanes from here on; those too many go when they are free."""
+        more, self._count = count - self._count, count
+        if more > 0:
+            kept = min(more, self._surplus)
+            self._surplus -= kept
+            for _ in range(more - kept):
+                self._free.put_nowait(self._unopened())
+        else:
+            self._surplus -= more
+        while self._surplus and not self._free.empty():
+            self._surplus -= 1
+            await self._free.get_nowait().close()
 
     @property
     def free(self) -> int:
@@ -64,8 +81,11 @@ class Lanes(httpx.AsyncBaseTransport):
         return _Lane(self._origin, self._tls)
 
     async def _give_back(self, lane: "_Lane") -> None:
-        usable = lane.usable() and not self._closed
-        if not self._closed:
+        surplus = self._surplus > 0
+        usable = lane.usable() and not self._closed and not surplus
+        if surplus:
+            self._surplus -= 1
+        elif not self._closed:
             # Before anything is awaited: a second cancellation must not cost a lane.
             self._free.put_nowait(lane if usable else self._unopened())
         if not usable:

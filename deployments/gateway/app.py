@@ -10,6 +10,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import RedirectResponse
 
 from config.places import Places
+from config.settings import Gateway
 from deployments.gateway import contract, opening, problems
 from deployments.gateway.console import account, connect, pages, sign_in
 from deployments.gateway.doorway import Doorway
@@ -90,8 +91,12 @@ def create_app(places: Places) -> FastAPI:
         async with proxy.open(), opening.opening(places) as app.state.opening:
             yield
 
-    limits = Limits(places.settings.gateway)
-    proxy = Proxy(places, limits)
+    def settings() -> Gateway:
+        ready = app.state.opening.ready
+        return (ready.connections.places if ready else places).settings.gateway
+
+    limits = Limits(settings)
+    proxy = Proxy(places, limits, settings)
     # Its pages bring their own scripts: nothing of ours asks the internet at run time.
     app = FastAPIOffline(
         title="ViveSphere Bot Manager",

@@ -1,6 +1,7 @@
 """How much one client may ask for: counted in memory, because there is one gateway process; none of it is state."""
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,15 +40,11 @@ class Left:
 
 
 class Limits:
-    """Moving windows of a minute, one for each client and kind."""
+    """Moving windows of a minute, one for each client and kind; `settings` says what they are at the moment."""
 
-    def __init__(self, settings: Gateway) -> None:
+    def __init__(self, settings: Callable[[], Gateway]) -> None:
+        self._settings = settings
         self._windows = MovingWindowRateLimiter(MemoryStorage())
-        self._most: dict[Kind, RateLimitItemPerMinute] = {
-            "reads": RateLimitItemPerMinute(settings.reads_per_minute),
-            "changes": RateLimitItemPerMinute(settings.changes_per_minute),
-            "own": RateLimitItemPerMinute(settings.own_per_minute),
-        }
 
     async def take(self, actor: Actor, *, reads: bool) -> Left | None:
         """Count a request of somebody who is signed in; None for a worker, who polls by its own clock. Raises 429."""
@@ -60,8 +57,17 @@ class Limits:
         """Count a try to sign in, by where it comes from: nobody knows yet who it is. Raises 429."""
         return await self._take("changes", f"sign-in from {host}")
 
+    def _most(self, kind: Kind) -> RateLimitItemPerMinute:
+        settings = self._settings()
+        amounts: Mapping[Kind, int] = {
+            "reads": settings.reads_per_minute,
+            "changes": settings.changes_per_minute,
+            "own": settings.own_per_minute,
+        }
+        return RateLimitItemPerMinute(amounts[kind])
+
     async def _take(self, kind: Kind, client: str) -> Left:
-        most = self._most[kind]
+        most = self._most(kind)
         taken = await self._windows.hit(most, kind, client)
         stats = await self._windows.get_window_stats(most, kind, client)
         found = Left(kind, most.amount, stats.remaining, max(1, round(stats.reset_time - time.time())))

@@ -6,7 +6,7 @@ routes names a right that the caller has, and nothing in its body runs code that
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from yarl import URL
 
 from config.places import Places
+from config.settings import Gateway
 from deployments.gateway import opened, paths, prefect_bodies, prefect_routes, sign_in
 from deployments.gateway.limits import Limits
 from deployments.gateway.paths import Address
@@ -118,8 +119,9 @@ class PrefectAwayError(ProblemError):
 class Proxy:
     """ASGI application for everything that is Prefect's; opened once for the life of the gateway."""
 
-    def __init__(self, places: Places, limits: Limits) -> None:
+    def __init__(self, places: Places, limits: Limits, settings: Callable[[], Gateway]) -> None:
         self._places = places
+        self._settings = settings
         self._auth = PrefectAuth(places)
         self._limits = limits
         self._client: aiohttp.ClientSession | None = None
@@ -144,7 +146,7 @@ class Proxy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or websocket."""
         if scope["type"] == "websocket":
-            recheck_seconds = self._places.settings.gateway.recheck_seconds
+            recheck_seconds = self._settings().recheck_seconds
             await Sockets(self._client_open(), self._auth, self._base(), recheck_seconds)(scope, receive, send)
             return
         answer = await self._answer(Request(scope, receive), send)

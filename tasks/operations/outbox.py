@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from blocks.x.errors import Duplicate, Exhausted, NoAnswer, NotSent, Refused, Suspended, Throttled, Unauthorized, XError
 from blocks.x.limits import Limits, Window
 from blocks.x.wire import CreateMedia, CreatePoll, CreatePost, CreateReply
+from config.settings import Posting
 from tasks.connections import Connections
 from tasks.domain import clock
 from tasks.domain.budget import cost_usd
@@ -79,7 +80,6 @@ class Outbox:
 
     def __init__(self, at: Connections, sender: UUID, reading: clock.Reading) -> None:
         self._at = at
-        self._settings = at.places.settings.posting
         self._sender = sender
         self._waiting: list[_Waiting] = []
         self._due: Turns[_Waiting] = Turns()
@@ -103,6 +103,10 @@ class Outbox:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    @property
+    def _settings(self) -> Posting:
+        return self._at.places.settings.posting
 
     @property
     def held(self) -> int:

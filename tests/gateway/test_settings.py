@@ -111,6 +111,18 @@ async def test_a_running_process_takes_a_change_over_unasked(front: Front) -> No
         await until(lambda: at.places.settings.posting.batch == 50)
         await until(lambda: front.app.state.opening.ready.connections.places.settings.posting.batch == 50)
         assert at.places.settings.postgres == front.places.settings.postgres
+        await change(front, {"posting": {"lanes": 7}})
+        await until(lambda: at.x.lanes_free == 7)
+
+
+async def test_the_gateways_own_limits_follow_too(front: Front) -> None:
+    await change(front, {"gateway": {"own_per_minute": 500}})
+    policy = '"own";q=500;w=60'
+
+    async def told() -> bool:
+        return (await front.call("GET", "/config/history")).headers["ratelimit-policy"] == policy
+
+    await until(told, within_seconds=10)
 
 
 async def test_a_value_that_this_release_refuses_is_left_out_and_named(front: Front, sessions: Sessions) -> None:

@@ -15,7 +15,7 @@ def actor(name: str, role: Role) -> Actor:
 
 
 async def test_looking_and_changing_are_counted_apart_and_by_client() -> None:
-    limits = Limits(SETTINGS)
+    limits = Limits(lambda: SETTINGS)
     one, other = actor("one", "operator"), actor("other", "operator")
     for left in (2, 1, 0):
         taken = await limits.take(one, reads=False)
@@ -35,7 +35,7 @@ async def test_looking_and_changing_are_counted_apart_and_by_client() -> None:
 
 
 async def test_a_worker_is_not_counted_and_the_command_line_has_a_measure_of_its_own() -> None:
-    limits = Limits(SETTINGS)
+    limits = Limits(lambda: SETTINGS)
     for _ in range(50):
         assert await limits.take(actor("w", "worker"), reads=False) is None
         own = await limits.take(actor("admin/cli", "admin"), reads=False)
@@ -46,7 +46,7 @@ async def test_a_worker_is_not_counted_and_the_command_line_has_a_measure_of_its
 
 
 async def test_tries_to_sign_in_are_counted_by_where_they_come_from() -> None:
-    limits = Limits(SETTINGS)
+    limits = Limits(lambda: SETTINGS)
     for _ in range(3):
         await limits.take_sign_in("192.0.2.1")
     with pytest.raises(ProblemError):

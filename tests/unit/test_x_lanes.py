@@ -44,6 +44,30 @@ async def test_there_are_never_more_connections_than_lanes() -> None:
         assert lanes.free == 3
 
 
+async def test_lanes_come_at_once_and_go_when_they_are_free() -> None:
+    released = asyncio.Event()
+
+    async def slow(conversation: Conversation) -> None:
+        while True:
+            await conversation.request()
+            await released.wait()
+            await conversation.send(answer())
+
+    async with Peer(slow) as peer, lanes_to(peer, 1) as lanes:
+        requests = [asyncio.create_task(lanes.handle_async_request(a_request(peer.url))) for _ in range(3)]
+        await until(lambda: len(peer.requests) == 1)
+        await lanes.resize(3)
+        await until(lambda: len(peer.requests) == 3)
+        await lanes.resize(2)
+        assert lanes.free == 0
+        released.set()
+        assert {answered.status_code for answered in await asyncio.gather(*requests)} == {201}
+        assert lanes.free == 2
+        await lanes.resize(1)
+        await lanes.resize(4)
+        assert lanes.free == 4
+
+
 async def test_a_connection_that_the_peer_closed_while_idle_is_not_used() -> None:
     async def one_request_each(conversation: Conversation) -> None:
         await conversation.request()
