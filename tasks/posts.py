@@ -41,7 +41,6 @@ async def open_window(window_seconds: float | None) -> AsyncIterator[Window]:
     retries=0,
     persist_result=False,
     cache_policy=NO_CACHE,
-    tags=["x-write"],
     task_run_name="claim {claim.number}, posts: {claim.posts}",
 )
 async def publish_claimed(claim: Claim) -> Published:
@@ -53,7 +52,7 @@ async def publish_claimed(claim: Claim) -> Published:
 
 
 # No retries: what failed is tried again after a pause, as long as its post is not due.
-@task(retries=0, persist_result=False, cache_policy=NO_CACHE, tags=["x-write"], task_run_name="media of posts to come")
+@task(retries=0, persist_result=False, cache_policy=NO_CACHE, task_run_name="media of posts to come")
 async def upload_media(wanted: Sequence[NeededUpload]) -> None:
     """Lay pictures and films at X before their posts are due."""
     async with Connections.shared("poster") as at:
