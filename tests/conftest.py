@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from blocks.postgres.engine import Login, Server, open_engine
@@ -13,6 +14,10 @@ from tests.migrated_postgres import fresh_database, migrated_postgres
 from tests.postgres_process import PostgresProcess
 from tests.running_stack import RunningStack
 from tests.sharing_out import ON_THE_STACK, OneStack
+
+# A machine under load draws examples slowly, which says nothing about us.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 # No developer's own settings may change what the tests see.
 for variable in [name for name in os.environ if name.startswith("VIVESPHERE_")]:

@@ -124,7 +124,7 @@ class Vault:
 
     def put(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Write any path under /v1/; for requests that may be repeated, such as setting a policy."""
-        return self.call(f"set {path}", lambda: self.adapter.post(f"/v1/{path}", json=dict(body)), writes=True)
+        return self.call(f"set {path}", lambda: self.adapter.post(f"/v1/{path}", json=dict(body)), writes=False)
 
     def close(self) -> None:
         """Close the connections; the token ends by its own short life."""

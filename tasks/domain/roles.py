@@ -146,6 +146,7 @@ COMMANDS: Mapping[str, Permission | None] = {
     "config": None,
     "sandbox": None,
     "today": "posts.read",
+    "bots adopt": "bots.write",
     "bots forget": "bots.forget",
     "bots import": "bots.write",
     "bots list": "bots.read",
