@@ -65,7 +65,7 @@ async def test_a_fault_to_measure_and_an_error_in_it_are_shown(sandbox: XSandbox
     await page.get_by_role("button", name="Switch on").click()
     await expect(page.get_by_role("status")).to_contain_text("cut breaks an answer")
     await page.get_by_label("When").select_option("after")
-    await page.get_by_label("Account").fill("alice")
+    await page.get_by_label("Account", exact=True).fill("alice")
     await page.get_by_role("button", name="Switch on").click()
     await expect(page.locator("#faults")).to_contain_text("@alice")
     await expect(page.get_by_role("status")).to_have_text("")
