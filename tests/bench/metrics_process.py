@@ -65,7 +65,7 @@ async def connections(given: Given) -> AsyncIterator[Connections]:
     client = XClient(given.x_url, lanes=places.settings.metrics.readers, connect_timeout_seconds=3, deadline_seconds=30)
     async with client as x:
         try:
-            yield Connections(places, server, login, engine, _Kv(given), x, None)  # type: ignore[arg-type]
+            yield Connections(places, server, login, engine, _Kv(given), x, None, None)  # type: ignore[arg-type]
         finally:
             await engine.dispose()
 

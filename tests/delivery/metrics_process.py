@@ -50,7 +50,7 @@ async def _collect(run: Run) -> None:
     kv.secrets.update(run.secrets)
     engine = open_engine(run.server, login, application="metrics", pool_size=4)
     async with XClient(run.x_url, lanes=4, connect_timeout_seconds=1, deadline_seconds=10) as x:
-        at = Connections(Places(run.settings), run.server, login, engine, kv, x, None)  # type: ignore[arg-type]
+        at = Connections(Places(run.settings), run.server, login, engine, kv, x, None, None)  # type: ignore[arg-type]
         await metrics.prepare(at)
         await metrics.collect_accounts(at)
         await metrics.collect_posts(at)

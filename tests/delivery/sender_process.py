@@ -74,7 +74,7 @@ async def _serve(given: Start) -> None:
         if given.dies in _EVENTS:
             x.caller.lanes = _DyingLanes(x.caller.lanes, _EVENTS[given.dies])  # type: ignore[assignment]
         kind = _DyingConnections if given.dies else Connections
-        at = kind(Places(given.settings), given.server, login, engine, kv, x, None)  # type: ignore[arg-type]
+        at = kind(Places(given.settings), given.server, login, engine, kv, x, None, None)  # type: ignore[arg-type]
         if isinstance(at, _DyingConnections):
             at.point = given.dies
         async with delivery.open_window(at, given.seconds) as window:
