@@ -7,8 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 T ?= tests
-# The whole suite runs over this many processes; one of them has the stack.
-BESIDE ?= --numprocesses 3 --dist loadscope
+# Processes for what needs no stack.
+BESIDE ?= 2
 PACKAGES := flows tasks blocks config deployments
 
 # The environment that no child of ours should have to think about.
@@ -39,7 +39,12 @@ down: $(INSTALLED) ## Stop the stack that `make demo` or `vivesphere up` left ru
 
 test: $(INSTALLED) ## Run every test with coverage; one file or folder: make test T=tests/unit
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(T) $(if $(filter tests,$(T)),$(BESIDE),)
+ifeq ($(T),tests)
+	@$(BIN)/coverage run -m pytest tests --stack without --numprocesses $(BESIDE) --dist loadfile
+	@$(BIN)/coverage run -m pytest tests --stack only
+else
+	@$(BIN)/coverage run -m pytest $(T)
+endif
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(filter tests,$(T)),--fail-under=85,) --sort=cover | tail -n 40
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +12,7 @@ from blocks.postgres.engine import Login, Server, open_engine
 from tests.migrated_postgres import fresh_database, migrated_postgres
 from tests.postgres_process import PostgresProcess
 from tests.running_stack import RunningStack
-from tests.sharing_out import ON_THE_STACK, OneStack
+from tests.sharing_out import ON_THE_STACK
 
 # A machine under load draws examples slowly, which says nothing about us.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,6 +26,7 @@ os.environ["VIVESPHERE_SETTINGS_FILE"] = str(Path(os.devnull).parent / "none.yam
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stack", choices=("without", "only"), help="leave out what runs on the whole stack, or the rest")
     parser.addoption("--soak", action="store_true", help="run the long fault tests too")
     parser.addoption("--seed", type=int, help="what the soak breaks, and when; printed by each run")
     parser.addoption("--posts", type=int, default=10_000, help="posts of the soak")
@@ -36,16 +36,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="fail, do not skip, where no Chromium is installed")
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneStack:
-    return OneStack(config, log)
-
-
 def pytest_itemcollected(item: pytest.Item) -> None:
     if "session_stack" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(ON_THE_STACK):
         raise pytest.UsageError(f"{item.nodeid} needs the stack of the session: name its file in tests/sharing_out.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if part := config.getoption("--stack"):
+        wanted = [item for item in items if item.nodeid.startswith(ON_THE_STACK) == (part == "only")]
+        config.hook.pytest_deselected(items=list(set(items) - set(wanted)))
+        items[:] = wanted
     if not config.getoption("--soak"):
         long = [item for item in items if item.get_closest_marker("soak")]
         config.hook.pytest_deselected(items=long)
