@@ -113,7 +113,7 @@ def run_killed_before_x_reads(stack: PostingStack) -> Aftermath:
     """The requests lie in the queue of an X that stands still, and their sender is gone when it reads them."""
     stack.standing_by()
     posts = traffic(stack)
-    stack.holder(posts.hit, "claimed")
+    stack.until_all(posts.hit, "claimed")
     with frozen([stack.running.process("x-sandbox")]):
         run = stack.holder(posts.hit, "sending").process
         eventually(lambda: datetime.now(UTC) > posts.hit[0].due_at + timedelta(milliseconds=300))
@@ -138,7 +138,7 @@ def worker_killed(stack: PostingStack) -> Aftermath:
     """The runs go on without it."""
     stack.standing_by()
     posts = traffic(stack)
-    stack.holder(posts.hit, "claimed")
+    stack.until_all(posts.hit, "claimed")
     return _kill(stack, "worker killed", posts, stack.running.process("worker"))
 
 
@@ -146,7 +146,7 @@ def worker_and_runs_killed(stack: PostingStack) -> Aftermath:
     """Nothing posts until the next minute's run."""
     stack.standing_by()
     posts = traffic(stack)
-    stack.holder(posts.hit, "claimed")
+    stack.until_all(posts.hit, "claimed")
     victims = [stack.running.process("worker"), *stack.run_processes()]
     return _kill(stack, "worker and runs killed", posts, *victims)
 
@@ -155,7 +155,7 @@ def worker_runs_and_server_killed(stack: PostingStack) -> Aftermath:
     """Nothing posts, and nobody plans who will."""
     stack.standing_by()
     posts = traffic(stack)
-    stack.holder(posts.hit, "claimed")
+    stack.until_all(posts.hit, "claimed")
     victims = [stack.running.process("worker"), stack.running.process("prefect"), *stack.run_processes()]
     return _kill(stack, "worker, runs and server killed", posts, *victims)
 
@@ -164,7 +164,7 @@ def supervisor_killed(stack: PostingStack) -> Aftermath:
     """`vivesphere up` ends what is left over and starts anew."""
     stack.standing_by()
     posts = traffic(stack)
-    stack.holder(posts.hit, "claimed")
+    stack.until_all(posts.hit, "claimed")
     at = _killed(stack.running.note().supervisor)
     stack.running.up()
     return aftermath(stack, "supervisor killed, then `up`", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
@@ -175,7 +175,7 @@ def database_killed(stack: PostingStack) -> Aftermath:
     stack.standing_by()
     stack.x("POST", "/settings", {"latency_ms": LATENCY_MS})
     posts = traffic(stack)
-    stack.holder(posts.hit, "sending")
+    stack.until_all(posts.hit, "sending")
     at = _killed(*stack.database_processes())
     stack.x("POST", "/settings", {"latency_ms": 0})
     stack.forget_connection()
@@ -187,7 +187,7 @@ def x_frozen(stack: PostingStack) -> Aftermath:
     """X reads nothing for longer than a request may take, then reads what lies in its queue."""
     stack.standing_by()
     hit = stack.schedule(HIT, AIM_SECONDS)
-    stack.holder(hit, "claimed")
+    stack.until_all(hit, "claimed")
     with frozen([stack.running.process("x-sandbox")]):
         stack.until_all(hit, "unknown")
     at = datetime.now(UTC)
