@@ -1,6 +1,6 @@
 """What each role may and may not, asked of a real vault."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
@@ -8,22 +8,23 @@ import pytest
 from blocks.vault.errors import Denied, Missing
 from deployments.local import least_privilege, vault_provisioning
 from deployments.local.vault_provisioning import AUDIT_KEY, BOT_RECORDS_KEY, ROLES
-from tests.openbao_process import OpenBaoProcess, shared_openbao
+from tests.openbao_process import OpenBaoProcess, running_openbao
 
 BOT = "bots/b1"
 PASSWORDS = ("app", "owner", "reader", "prefect", "gateway", "poster", "keys", "sealer")
 
 
 @pytest.fixture(scope="module")
-def bao() -> OpenBaoProcess:
-    bao = shared_openbao()
-    bao.kv("keys").write(f"{BOT}/access", {"token": "a"}, cas=None)
-    bao.kv("keys").write(f"{BOT}/refresh", {"token": "r"}, cas=None)
-    bao.kv("gateway").write("apps/app1/client", {"secret": "c"}, cas=None)
-    bao.kv("gateway").write("services/mail", {"password": "m"}, cas=None)
-    for name in PASSWORDS:
-        bao.kv("provision").write(f"postgres/{name}", {"password": name}, cas=None)
-    return bao
+def bao() -> Iterator[OpenBaoProcess]:
+    """A vault of its own: what is written here by way of trial would spoil that of the others."""
+    with running_openbao() as bao:
+        bao.kv("keys").write(f"{BOT}/access", {"token": "a"}, cas=None)
+        bao.kv("keys").write(f"{BOT}/refresh", {"token": "r"}, cas=None)
+        bao.kv("gateway").write("apps/app1/client", {"secret": "c"}, cas=None)
+        bao.kv("gateway").write("services/mail", {"password": "m"}, cas=None)
+        for name in PASSWORDS:
+            bao.kv("provision").write(f"postgres/{name}", {"password": name}, cas=None)
+        yield bao
 
 
 def allowed(ask: Callable[[], object]) -> bool:
