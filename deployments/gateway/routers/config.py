@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from config import loading, overrides
 from config.settings import Mark, Settings
 from deployments.gateway.problems import ProblemError
+from deployments.gateway.revisions import IfMatch, expected
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.roles import Actor
 from tasks.operations import settings
@@ -17,7 +18,6 @@ router = APIRouter(prefix="/config", tags=["config"])
 
 REVISION_MOST = 2**31 - 1
 Reason = Annotated[str | None, Field(max_length=500, pattern=r"^[^\x00]*\S[^\x00]*$")]
-IfMatch = Annotated[str | None, Header(description="The revision that is to be changed.")]
 Service = Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$", description="Such as `posting`.")]
 STALE: dict[int | str, dict[str, Any]] = {412: {"description": "They were changed meanwhile."}}
 
@@ -118,7 +118,7 @@ async def update(
     if_match: IfMatch = None,
 ) -> Updated:
     """Change settings, all or none; running processes take them over within ten seconds."""
-    revision = await settings.change(at, loading.load(), _flat(given), caller, given.reason, _revision(if_match))
+    revision = await settings.change(at, loading.load(), _flat(given), caller, given.reason, expected(if_match))
     response.headers["ETag"] = f'"{revision}"'
     return Updated(revision=revision)
 
@@ -132,7 +132,7 @@ async def rollback(
     if_match: IfMatch = None,
 ) -> Updated:
     """Make what was in force at a revision be in force again; that is a new revision."""
-    revision = await settings.roll_back(at, loading.load(), given.revision, caller, given.reason, _revision(if_match))
+    revision = await settings.roll_back(at, loading.load(), given.revision, caller, given.reason, expected(if_match))
     response.headers["ETag"] = f'"{revision}"'
     return Updated(revision=revision)
 
@@ -167,13 +167,3 @@ def _flat(given: Update) -> dict[str, Any]:
         else:
             found[name] = value
     return found
-
-
-def _revision(if_match: str | None) -> int | None:
-    """The revision that an If-Match names; raises 412 for what can be none of ours."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    bare = if_match.strip().removeprefix("W/").strip('"')
-    if not (bare.isascii() and bare.isdigit() and len(bare) < 10):
-        raise ProblemError(412, "stale", "If-Match is no revision of the settings; their ETag is")
-    return int(bare)

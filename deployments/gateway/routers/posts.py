@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from deployments.gateway import paging
 from deployments.gateway.paging import Cursor
-from deployments.gateway.problems import ProblemError
+from deployments.gateway.revisions import IfMatch, expected
 from deployments.gateway.routers.media import MediaView
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.misfire import Misfire
@@ -246,10 +246,10 @@ async def edit(
     caller: Annotated[Actor, needs("posts.schedule")],
     at: Opened,
     response: Response,
-    if_match: Annotated[str | None, Header(description="The revision that is to be changed.")] = None,
+    if_match: IfMatch = None,
 ) -> EditedView:
     """Change a post that is not on its way yet; what the gate refuses leaves it as it was."""
-    post, receipt = await posts.edit(at, post_id, change, caller, _revision(if_match))
+    post, receipt = await posts.edit(at, post_id, change, caller, expected(if_match))
     response.headers["ETag"] = f'"{post.revision}"'
     return EditedView(post=PostView.model_validate(post), receipt=ReceiptView.model_validate(receipt))
 
@@ -270,13 +270,3 @@ async def delete(post_id: UUID, caller: Annotated[Actor, needs("posts.cancel")],
 async def cancel(post_id: UUID, caller: Annotated[Actor, needs("posts.cancel")], at: Opened) -> PostView:
     """Cancel a post that is not on its way yet."""
     return PostView.model_validate(await posts.cancel(at, post_id, caller))
-
-
-def _revision(if_match: str | None) -> int | None:
-    """The revision that an If-Match names; raises 412 for what can be no revision of ours."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    bare = if_match.strip().removeprefix("W/").strip('"')
-    if not (bare.isascii() and bare.isdigit() and len(bare) < 10):
-        raise ProblemError(412, "stale", "If-Match is no revision of a post; its ETag is")
-    return int(bare)

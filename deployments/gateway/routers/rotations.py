@@ -1,4 +1,4 @@
-"""Rotation of a credential before its time, and giving up a version that does not work."""
+"""Rotation of a credential before its time."""
 
 from typing import Annotated
 
