@@ -17,7 +17,8 @@ from prefect.artifacts import (
 )
 
 from tasks.operations.delivery import Published, Window
-from tasks.operations.metrics import Collected, Plan
+from tasks.operations.metric_batches import Collected
+from tasks.operations.metric_plan import Plan
 from tasks.operations.reconciliation import Reviewed
 from tasks.operations.rotation.recipe import Done as Rotation
 from tasks.operations.rotation.x_user_tokens import Rotated

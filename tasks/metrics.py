@@ -7,8 +7,9 @@ from prefect.runtime import flow_run
 
 from tasks.artifacts import show_collected
 from tasks.connections import Connections
-from tasks.operations import metrics, rollups
-from tasks.operations.metrics import Collected, Plan
+from tasks.operations import account_metrics, metric_plan, post_metrics, rollups
+from tasks.operations.metric_batches import Collected
+from tasks.operations.metric_plan import Plan
 
 
 def collecting_run_name() -> str:
@@ -20,7 +21,7 @@ def collecting_run_name() -> str:
 async def plan_readings() -> Plan:
     """What is due, and what of it today's money pays; the rest waits for X's next day."""
     async with Connections.shared("poster") as at:
-        plan = await metrics.prepare(at)
+        plan = await metric_plan.prepare(at)
     for app in plan.apps:
         get_run_logger().info(
             "%s: %d accounts and %d posts by at most %d requests for %s USD; %d wait for money",
@@ -39,14 +40,14 @@ async def plan_readings() -> Plan:
 async def read_accounts() -> Collected:
     """Read the accounts that are due: their state explains why posts are missing."""
     async with Connections.shared("poster") as at:
-        return _told(await metrics.collect_accounts(at))
+        return _told(await account_metrics.collect(at))
 
 
 @task(retries=0, persist_result=False, cache_policy=NO_CACHE, tags=["x-read"], task_run_name="read posts")
 async def read_posts() -> Collected:
     """Read the posts that are due, a hundred at a time."""
     async with Connections.shared("poster") as at:
-        return _told(await metrics.collect_posts(at))
+        return _told(await post_metrics.collect(at))
 
 
 @task(persist_result=False, cache_policy=NO_CACHE)

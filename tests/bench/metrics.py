@@ -22,7 +22,8 @@ from sqlalchemy import text
 
 from blocks.postgres.engine import Server
 from config import loading
-from tasks.operations import metrics, rollups
+from tasks.connections import Connections
+from tasks.operations import metric_plan, post_metrics, rollups
 from tasks.store import rollups as rollup_rows
 from tests.bench import metrics_process
 from tests.bench.figure import Figure
@@ -91,8 +92,8 @@ async def _measure(stage: Stage, x: XSandboxProcess) -> Figure:
         for _ in range(PAIRS):
             bare.append(await _bare(stage, x.url))
             began = time.perf_counter()
-            await metrics.prepare(at)
-            done = await metrics.collect_posts(at)
+            await metric_plan.prepare(at)
+            done = await post_metrics.collect(at)
             ours.append(time.perf_counter() - began)
             assert done.snapshots == BOTS * POSTS_EACH, done
             began = time.perf_counter()
@@ -328,7 +329,7 @@ async def _year(server: Server, password: str) -> list[Figure]:
     ]
 
 
-async def _page(at: metrics.Connections, bot: int, since: datetime, until: datetime) -> float:
+async def _page(at: Connections, bot: int, since: datetime, until: datetime) -> float:
     """Milliseconds for what the page of a bot asks."""
     async with at.transaction() as session:
         bot_id: UUID = (await session.execute(text("SELECT md5(:bot)::uuid"), {"bot": str(bot)})).scalar_one()

@@ -15,7 +15,7 @@ from blocks.x.client import XClient
 from config.places import Places
 from config.settings import Settings, X
 from tasks.connections import Connections
-from tasks.operations import metrics, rollups
+from tasks.operations import account_metrics, metric_plan, post_metrics, rollups
 
 LONG_FROM_NOW = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -72,9 +72,9 @@ async def connections(given: Given) -> AsyncIterator[Connections]:
 
 async def _main(given: Given) -> None:
     async with connections(given) as at:
-        await metrics.prepare(at)
-        await metrics.collect_accounts(at)
-        done = await metrics.collect_posts(at)
+        await metric_plan.prepare(at)
+        await account_metrics.collect(at)
+        done = await post_metrics.collect(at)
         await rollups.roll_up(at)
     assert not done.waiting, done
 

@@ -11,7 +11,7 @@ from blocks.x.client import XClient
 from config.places import Places
 from config.settings import Settings
 from tasks.connections import Connections
-from tasks.operations import metrics, rollups
+from tasks.operations import account_metrics, metric_plan, post_metrics, rollups
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.delivery.metrics_process"])
@@ -51,8 +51,8 @@ async def _collect(run: Run) -> None:
     engine = open_engine(run.server, login, application="metrics", pool_size=4)
     async with XClient(run.x_url, lanes=4, connect_timeout_seconds=1, deadline_seconds=10) as x:
         at = Connections(Places(run.settings), run.server, login, engine, kv, x, None, None)  # type: ignore[arg-type]
-        await metrics.prepare(at)
-        await metrics.collect_accounts(at)
-        await metrics.collect_posts(at)
+        await metric_plan.prepare(at)
+        await account_metrics.collect(at)
+        await post_metrics.collect(at)
         await rollups.roll_up(at)
         await engine.dispose()

@@ -16,9 +16,10 @@ from sqlalchemy import text
 
 from blocks.x.wire import CreatePost
 from tasks.domain.credentials import access_path
-from tasks.operations import deletions, maintenance, metrics, rollups
+from tasks.operations import account_metrics, deletions, maintenance, metric_plan, post_metrics, rollups
 from tasks.operations.deletions import Erased
-from tasks.operations.metrics import Collected, Plan
+from tasks.operations.metric_batches import Collected
+from tasks.operations.metric_plan import Plan
 from tasks.store.deletions import ERASED
 from tests.delivery.conftest import Sender
 from tests.delivery.metrics_process import Run, start
@@ -51,9 +52,9 @@ async def pass_time(sender: Sender, time: timedelta) -> None:
 
 async def collect(sender: Sender) -> tuple[Plan, Collected]:
     """One run of the flow."""
-    plan = await metrics.prepare(sender.at)
-    total = await metrics.collect_accounts(sender.at)
-    total.add(await metrics.collect_posts(sender.at))
+    plan = await metric_plan.prepare(sender.at)
+    total = await account_metrics.collect(sender.at)
+    total.add(await post_metrics.collect(sender.at))
     await rollups.roll_up(sender.at)
     return plan, total
 
@@ -103,7 +104,7 @@ async def test_posts_and_accounts_are_read_at_their_instants_and_cost_what_was_s
     await published(sender, first, 3)
     await published(sender, second)
     await pass_time(sender, HOUR)
-    before = await metrics.plan(sender.at)
+    before = await metric_plan.plan(sender.at)
     assert [(app.accounts, app.posts, app.put_off, app.calls, app.usd) for app in before.apps] == [
         (2, 4, 0, 3, Decimal("0.040"))
     ]
@@ -305,7 +306,7 @@ async def test_posts_that_are_read_no_more_go_with_their_account_and_come_back_w
         await pass_time(sender, HOUR)
         await renew(sender, *sender.bots)
         await collect(sender)
-        await metrics.prepare(sender.at)
+        await metric_plan.prepare(sender.at)
         assert await one(sender, "SELECT fate FROM sampled_posts") == fate
 
 

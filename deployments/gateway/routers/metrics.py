@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.roles import Actor
-from tasks.operations import metrics, rollups
+from tasks.operations import metric_plan, rollups
 from tasks.store.rollups import Span
 
 router = APIRouter(prefix="/metrics", tags=["metrics"])
@@ -65,7 +65,7 @@ class GainedView(BaseModel):
 @router.get("/plan")
 async def plan(caller: Annotated[Actor, needs("apps.read")], at: Opened) -> PlanView:
     """What collect-metrics would read now, by app, and what X would charge; nothing is read."""
-    return PlanView.model_validate(await metrics.plan(at))
+    return PlanView.model_validate(await metric_plan.plan(at))
 
 
 @router.get("/bots/{handle}")
