@@ -33,6 +33,9 @@ PUBLIC = {
     ("POST", "/logout"),
     ("GET", "/set-password"),
     ("POST", "/set-password"),
+    # The link itself is what lets in: the account's owner has no login here.
+    ("GET", "/connect"),
+    ("POST", "/connect"),
     ("GET", "/console/style.css"),
 }
 # On these a stranger is led to the sign-in; tests of their own are in test_pages.py.
