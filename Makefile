@@ -40,8 +40,10 @@ down: $(INSTALLED) ## Stop the stack that `make demo` or `vivesphere up` left ru
 test: $(INSTALLED) ## Run every test with coverage; one file or folder: make test T=tests/unit
 	@$(BIN)/coverage erase
 ifeq ($(T),tests)
-	@$(BIN)/coverage run -m pytest tests --stack without --numprocesses $(BESIDE) --dist loadfile
-	@$(BIN)/coverage run -m pytest tests --stack only
+	@failed=0; \
+	$(BIN)/coverage run -m pytest tests --stack without --numprocesses $(BESIDE) --dist loadfile || failed=1; \
+	$(BIN)/coverage run -m pytest tests --stack only || failed=1; \
+	exit $$failed
 else
 	@$(BIN)/coverage run -m pytest $(T)
 endif
