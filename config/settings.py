@@ -271,7 +271,11 @@ class JwtKeys(KindOfRotation):
     schedule: Literal["when_due", "by_hand"] = _schedule()
     who_may: Literal["operator", "admin"] = _who_may()
     publish_seconds: float = policy(
-        120.0, "How long a new key is shown to those who verify before it signs, in seconds.", ge=0.1, le=86_400
+        # A gateway asks the vault for a key it does not know every 2 s at most.
+        120.0,
+        "How long a new key is shown to those who verify before it signs, in seconds.",
+        ge=2,
+        le=86_400,
     )
 
 

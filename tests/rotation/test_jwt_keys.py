@@ -17,7 +17,7 @@ ONE = Due("jwt_keys", "gateway")
 
 @pytest.fixture
 def rotation() -> Rotation:
-    return Rotation(lease_seconds=0.5, jwt_keys=JwtKeys(max_age_seconds=5, grace_seconds=1, publish_seconds=0.2))
+    return Rotation(lease_seconds=0.5, jwt_keys=JwtKeys(max_age_seconds=5, grace_seconds=1, publish_seconds=2))
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The doctor: each part is broken, found, and named with a fix that mends it."""
 
-import os
 import shutil
 import signal
 import socket
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from config import loading
 from config.places import Places
 from config.settings import Postgres, Settings, Stack
 from deployments.local import automations, doctor, prefect_api, stack, work_pool
@@ -125,17 +123,9 @@ def test_what_was_changed_on_prefects_server_is_found_and_register_mends_it(runn
 
 
 def test_before_the_first_start_it_looks_at_this_machine_alone(tmp_path: Path) -> None:
-    environment = os.environ.get("VIVESPHERE_HOME")
-    os.environ["VIVESPHERE_HOME"] = str(tmp_path / "new")
-    loading.load.cache_clear()
-    try:
-        found = doctor.examine(Places(loading.settings()))
-    finally:
-        if environment is None:
-            del os.environ["VIVESPHERE_HOME"]
-        else:
-            os.environ["VIVESPHERE_HOME"] = environment
-        loading.load.cache_clear()
+    new = RunningStack(tmp_path / "new")
+    with new.at_home():
+        found = doctor.examine(new.places)
     assert set(ill(found)) == {"stack"} and {"packages", "disk", "ports"} <= {finding.name for finding in found}
 
 

@@ -16,8 +16,11 @@ def test_a_postgres_and_a_vault_of_somebody_elses_are_used_by_their_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = RunningStack(tmp_path / "home")
-    with running_postgres(options={"max_connections": "200"}) as server, dev_server(tmp_path) as (vault, token_file):
-        monkeypatch.setenv("VIVESPHERE_HOME", str(found.home))
+    with (
+        found.at_home(),
+        running_postgres(options={"max_connections": "200"}) as server,
+        dev_server(tmp_path) as (vault, token_file),
+    ):
         monkeypatch.setenv("VIVESPHERE_POSTGRES__ADDRESS", f"{server.host}:{server.port}")
         monkeypatch.setenv("VIVESPHERE_POSTGRES__ADMIN_PASSWORD_FILE", str(server.password_file))
         monkeypatch.setenv("VIVESPHERE_VAULT__ADDRESS", vault)
