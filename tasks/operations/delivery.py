@@ -81,7 +81,6 @@ class Window:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _reading: dict["asyncio.Task[None]", int] = field(default_factory=dict)
     _ready: list[tuple[ClaimedPost, AccessToken]] = field(default_factory=list)
-    _left: list[UUID] = field(default_factory=list)
 
     @property
     def ended(self) -> int:
@@ -149,7 +148,7 @@ class Window:
             allowed = await self._judged(claimed) if claimed else []
         except PASSING as error:
             log.warning("nothing was claimed: %s", error)
-            self._left += [post.id for post in claimed]
+            self.outbox.left += [post.id for post in claimed]
         else:
             await self._ask_for_tokens(allowed, reading.instant)
         return self._hold()
@@ -182,7 +181,7 @@ class Window:
             await self._put_off([(post, tokens[post.bot_id]) for post in claimed])
         except PASSING as error:
             log.warning("%d posts wait for their tokens: %s", len(claimed), error)
-            self._left += [post.id for post in claimed]
+            self.outbox.left += [post.id for post in claimed]
         else:
             self._ready += [(p, token) for p in claimed if isinstance(token := tokens[p.bot_id], AccessToken)]
 
@@ -193,11 +192,11 @@ class Window:
         self._woken.set()
 
     async def _give_back_left(self) -> None:
-        """Claims that were cut short: in no outbox, and yet their lease is renewed for as long as this run lives."""
-        if self._left:
+        """Claims that were cut short: nobody sends them, and yet their lease is renewed as long as this run lives."""
+        if left := list(self.outbox.left):
             async with self.at.transaction() as session:
-                await claims.give_back(session, self.sender, self._left, None, timedelta())
-            self._left.clear()
+                await claims.give_back(session, self.sender, left, None, timedelta())
+            del self.outbox.left[: len(left)]
 
     async def _judged(self, claimed: Sequence[ClaimedPost]) -> list[ClaimedPost]:
         """The posts that the gate of this release lets pass; one judged by an older policy is judged anew."""

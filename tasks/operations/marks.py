@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -48,8 +47,6 @@ async def mark(at: Connections, sender: UUID, claimed: Sequence[tuple[ClaimedPos
     left = [post.id for post, _ in claimed if post.id not in marked.attempts and post.id not in marked.waiting]
     if doubted and left:
         await _forget_lost(at, sender, left)
-    if left:
-        await _give_back(at, sender, left)
     return marked
 
 
@@ -104,9 +101,10 @@ async def _forget_lost(at: Connections, sender: UUID, post_ids: Sequence[UUID]) 
             await asyncio.sleep(pause)
 
 
-async def _give_back(at: Connections, sender: UUID, post_ids: Sequence[UUID]) -> None:
-    """Cancelled, edited or taken over meanwhile: those are not touched. What is still ours waits a little."""
+async def give_back(at: Connections, sender: UUID, post_ids: Sequence[UUID]) -> None:
+    """Return claims that were not marked: what is still the sender's waits a little, what was cancelled, edited or
+    taken over meanwhile is not touched.
+    """
     wait = timedelta(seconds=at.places.settings.posting.retry_seconds)
-    with suppress(*PASSING):  # the lease ends by itself
-        async with at.transaction() as session:
-            await claims.give_back(session, sender, post_ids, LEFT_OUT, wait)
+    async with at.transaction() as session:
+        await claims.give_back(session, sender, post_ids, LEFT_OUT, wait)

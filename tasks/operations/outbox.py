@@ -93,6 +93,9 @@ class Outbox:
         self._results: set[asyncio.Future[Sent]] = set()
         self._broken: BaseException | None = None
         self.clock = reading
+        # Claims that nobody here will send, while the database knows nothing of it: their lease is renewed as long as
+        # this sender lives, so that they have to be given back.
+        self.left: list[UUID] = []
 
     async def __aenter__(self) -> "Outbox":
         self._start(self._pump())
@@ -149,15 +152,28 @@ class Outbox:
             began = ticks()
             wanted = [(waiting.post, waiting.token.expires_at) for waiting in batch]
             marked = await marks.mark(self._at, self._sender, wanted, self.clock.instant_at(began))
+            unmarked: list[_Waiting] = []
             for waiting in batch:
-                post = waiting.post
-                if (attempt := marked.attempts.get(post.id)) is not None:
+                if (attempt := marked.attempts.get(waiting.post.id)) is not None:
                     self._start(self._send(waiting, attempt, began + self._settings.start_within_seconds))
                 else:
                     self._under_way -= 1
-                    if not waiting.result.done():
-                        why = marked.waiting.get(post.id, marks.LEFT_OUT)
-                        waiting.result.set_result(Sent(post.id, post.handle, post.planned_at, "not marked", why))
+                    unmarked.append(waiting)
+            await self._give_back([one.post.id for one in unmarked if one.post.id not in marked.waiting])
+            for waiting in unmarked:
+                post = waiting.post
+                if not waiting.result.done():
+                    why = marked.waiting.get(post.id, marks.LEFT_OUT)
+                    waiting.result.set_result(Sent(post.id, post.handle, post.planned_at, "not marked", why))
+
+    async def _give_back(self, post_ids: Sequence[UUID]) -> None:
+        if not post_ids:
+            return
+        try:
+            await marks.give_back(self._at, self._sender, post_ids)
+        except PASSING as error:
+            log.warning("%d claims wait to be given back: %s", len(post_ids), error)
+            self.left += post_ids
 
     async def _gather(self, span: float) -> list[_Waiting]:
         """The next posts due within `span`, by turns of their bots, as many as may be marked now."""

@@ -3,17 +3,23 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from blocks.postgres.engine import Server
 from blocks.vault.errors import Unreachable, VaultError
 from blocks.vault.kv import Secret
 from config.places import Places
 from config.settings import Settings
 from tests.delivery.conftest import FAST, FakeKv, Sender
+from tests.postgres_process import PostgresProcess
+from tests.waiting import until
 
 
 @pytest.mark.promise("P1")
@@ -196,6 +202,47 @@ async def test_a_claim_that_is_cut_short_is_given_back_and_not_kept_for_ever(sen
     sender.at.kv = BrokenOnceKv(sender.kv)  # type: ignore[assignment]
     await sender.run(1)
     assert (await sender.post(post)).status == "published"
+
+
+@asynccontextmanager
+async def no_logins(server: str) -> AsyncIterator[None]:
+    """Every connection of the application is cut, and none can be opened."""
+    async with await psycopg.AsyncConnection.connect(server, autocommit=True) as admin:
+        await admin.execute("ALTER ROLE vivesphere_app NOLOGIN")
+        try:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND usename = 'vivesphere_app'"
+            )
+            yield
+        finally:
+            await admin.execute("ALTER ROLE vivesphere_app LOGIN")
+
+
+@pytest.mark.promise("P1")
+async def test_claims_are_given_back_and_go_out_once_the_database_is_there_again(
+    sender: Sender, postgres: PostgresProcess, database: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither marking nor giving back found it; the run that holds them renews their lease all the while."""
+    sender.with_settings("posting", ahead_seconds=5, lease_seconds=30)
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot, due_in_seconds=1)
+    run = asyncio.create_task(sender.run(20))
+    await until(lambda: _is(sender, post, "claimed"))
+    async with no_logins(postgres.conninfo(database.database)):
+        await until(lambda: _said(caplog, "given back"))
+    await until(lambda: _is(sender, post, "published"))
+    assert not run.done()
+    run.cancel()
+    assert len(sender.ledger()) == 1
+
+
+async def _is(sender: Sender, post: UUID, status: str) -> bool:
+    return (await sender.post(post)).status == status
+
+
+async def _said(caplog: pytest.LogCaptureFixture, words: str) -> bool:
+    return words in caplog.text
 
 
 async def test_tokens_are_read_once_for_many_posts(sender: Sender) -> None:

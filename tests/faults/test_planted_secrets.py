@@ -186,8 +186,9 @@ async def days_work(stack: PostingStack, answers: Path) -> list[Secret]:
         (answers / "refused").write_text("\n".join(answer.text for answer in refused), encoding="utf-8")
 
         with api() as gateway:
-            consent = gateway.post(f"/bots/{stack.bots[0]}/login")["url"]
-        bot = stack.sql("SELECT handle, display_name, description FROM bots WHERE handle = %s", stack.bots[0])[0]
+            # The one whose refresh got no answer: nothing is left of that for those who come after.
+            consent = gateway.post(f"/bots/{stack.bots[2]}/login")["url"]
+        bot = stack.sql("SELECT handle, display_name, description FROM bots WHERE handle = %s", stack.bots[2])[0]
         state, code = await grant(
             consent, username=bot["handle"], name=bot["display_name"], description=bot["description"]
         )
