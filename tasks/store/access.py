@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.roles import Grant, Role
+from tasks.store.advisory_locks import AdvisoryLock
 from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, values
 
 users = Table(
@@ -168,7 +169,7 @@ async def bindings(session: AsyncSession, user_id: UUID | None = None) -> Sequen
 
 async def lock_admins(session: AsyncSession) -> None:
     """Nobody else changes who the admins are until the transaction ends."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('vivesphere admins'))"))
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.ADMINS})
 
 
 _ADMINS = text(

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import UserDefinedType
 
 from tasks.domain.audit import AuditRow, Leaf, Seal
+from tasks.store.advisory_locks import AdvisoryLock
 from tasks.store.base import Id, Instant, Json, app_now, metadata, values
 from tasks.store.bots import bots
 
@@ -99,9 +100,6 @@ audit_leaves = Table(
     Column("seal", BigInteger, ForeignKey("audit_seals.number"), nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
-
-# Whoever holds this lock leads: one sealer works, the others stand by.
-LEADER_LOCK = 7310003
 
 _COLUMNS = tuple(audit_log.c[field.name] for field in fields(AuditRow))
 _ROWS = select(*_COLUMNS)
@@ -199,8 +197,8 @@ async def add_leaves(session: AsyncSession, seal: Seal, leaves: Sequence[Leaf]) 
 
 
 async def lead(session: AsyncSession) -> bool:
-    """Try to become the leader for as long as the session's connection lives."""
-    found = await session.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": LEADER_LOCK})
+    """Try to become the leader for as long as the session's connection lives: one sealer works, others stand by."""
+    found = await session.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": AdvisoryLock.SEALER})
     return bool(found.scalar_one())
 
 

@@ -8,8 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-# Any two of us that migrate at once agree on this number.
-MIGRATION_LOCK = 7_310_001
+from tasks.store.advisory_locks import AdvisoryLock
+
 LOCK_TIMEOUT_MS = 10_000
 
 
@@ -18,7 +18,7 @@ def upgrade(connection: Connection) -> None:
 
     A migration that waits longer than LOCK_TIMEOUT_MS for a table fails and changes nothing.
     """
-    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": AdvisoryLock.MIGRATION})
     connection.execute(text(f"SET lock_timeout = {LOCK_TIMEOUT_MS}"))
     connection.commit()
     try:
@@ -28,7 +28,7 @@ def upgrade(connection: Connection) -> None:
         connection.commit()
     finally:
         connection.rollback()
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": AdvisoryLock.MIGRATION})
         connection.commit()
 
 

@@ -10,13 +10,12 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Column, Date, Identity, Integer, Table, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks.store.advisory_locks import AdvisoryLock
 from tasks.store.base import Id, Instant, metadata, values
 from tasks.store.metrics import PRIVATE, PUBLIC
 
 MEASURES = (*PUBLIC, *PRIVATE)
 Span = Literal["hour", "day"]
-# Two who roll up at once would write one hour from two views of the snapshots.
-ROLL_UP_LOCK = 7_310_014
 
 post_metrics_daily = Table(
     "post_metrics_daily",
@@ -76,7 +75,8 @@ class Hours:
 
 async def lock(session: AsyncSession) -> None:
     """Wait until nobody else rolls up, and keep others from it until the transaction ends."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ROLL_UP_LOCK})
+    # Two who roll up at once would write one hour from two views of the snapshots.
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.ROLL_UP})
 
 
 _TAKE = text(

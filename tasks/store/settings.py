@@ -8,10 +8,8 @@ from typing import Any
 from sqlalchemy import Column, ForeignKey, Integer, Table, Text, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks.store.advisory_locks import AdvisoryLock
 from tasks.store.base import Instant, Json, app_now, metadata
-
-# One who writes at a time; readers wait for nobody.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('vivesphere settings', 0))"
 
 settings_revisions = Table(
     "settings_revisions",
@@ -46,7 +44,7 @@ class Changed:
 
 async def lock(session: AsyncSession) -> None:
     """Let nobody else write until this transaction ends; what is read afterwards stands."""
-    await session.execute(text(_LOCK))
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": AdvisoryLock.SETTINGS})
 
 
 async def revision(session: AsyncSession) -> int:

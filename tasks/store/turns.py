@@ -9,10 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.misfire import CaughtUp, LatePost
 from tasks.domain.personas import ActiveWindow
+from tasks.store.advisory_locks import AdvisoryLock
 from tasks.store.base import values
-
-# One planner at a time, or two would give the same turn of a bot away.
-_CATCH_UP_KEY = 7_310_003
 
 _LATE = text(
     """
@@ -34,7 +32,8 @@ _LATE = text(
 
 async def late_ones(session: AsyncSession, *, late: timedelta, grace: timedelta, limit: int) -> Sequence[LatePost]:
     """Posts that nobody could send in time, the oldest plan first; none while somebody else gives out turns."""
-    alone = select(func.pg_try_advisory_xact_lock(_CATCH_UP_KEY))
+    # Two planners at a time would give the same turn of a bot away.
+    alone = select(func.pg_try_advisory_xact_lock(AdvisoryLock.CATCH_UP))
     if not (await session.execute(alone)).scalar_one():
         return []
     found = await session.execute(_LATE, {"late": late, "grace": grace, "limit": limit})
