@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 T ?= tests
 # Processes for what needs no stack.
 BESIDE ?= 2
+# Folders of tests that another target of the same run takes care of.
+ELSEWHERE ?=
 PACKAGES := flows tasks blocks config deployments
 
 # The environment that no child of ours should have to think about.
@@ -41,8 +43,8 @@ test: $(INSTALLED) ## Run every test with coverage; one file or folder: make tes
 	@$(BIN)/coverage erase
 ifeq ($(T),tests)
 	@failed=0; \
-	$(BIN)/coverage run -m pytest tests --stack without --numprocesses $(BESIDE) --dist loadfile || failed=1; \
-	$(BIN)/coverage run -m pytest tests --stack only || failed=1; \
+	$(BIN)/coverage run -m pytest tests --stack without $(ELSEWHERE:%=--ignore=%) --numprocesses $(BESIDE) --dist loadfile || failed=1; \
+	$(BIN)/coverage run -m pytest tests --stack only $(ELSEWHERE:%=--ignore=%) || failed=1; \
 	exit $$failed
 else
 	@$(BIN)/coverage run -m pytest $(T)
@@ -71,7 +73,7 @@ soak: $(INSTALLED) ## Run the long fault tests that `make test` leaves out; repe
 	@$(BIN)/python -m pytest $(T) --soak -m soak $(if $(SEED),--seed $(SEED)) $(if $(POSTS),--posts $(POSTS))
 
 contract: $(INSTALLED) ## Run the tests with real clients of X and of our API
-	@$(BIN)/python -m pytest tests/contract --clients
+	@$(BIN)/python -m pytest tests/contract --clients --numprocesses $(BESIDE) --dist loadfile
 
 browser: $(INSTALLED) ## Run the tests that click through real pages in Chromium
 	@$(BIN)/python -m pytest tests/browser --browser
