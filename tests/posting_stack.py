@@ -27,7 +27,7 @@ RECONCILING = "reconcile-unknown-posts/every-minute"
 ENDED = {"published", "refused", "expired", "held"}
 BEAT_SECONDS = 6
 # Posts of one test over all its bots go out within this time once nothing hinders them.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0
 
 
 @dataclass(frozen=True)

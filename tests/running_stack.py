@@ -38,7 +38,7 @@ SETTINGS = {
 T = TypeVar("T")
 
 
-def eventually(ask: Callable[[], T | None], seconds: float = 30.0, look_seconds: float = 0.05) -> T:
+def eventually(ask: Callable[[], T | None], seconds: float = 90.0, look_seconds: float = 0.05) -> T:
     """What `ask` answers once it answers; a test waits for a condition, never for a time."""
     deadline = time.monotonic() + seconds
     while not (found := ask()):

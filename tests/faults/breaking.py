@@ -16,7 +16,7 @@ AIM_SECONDS = 5.0
 TRAIN_AFTER_SECONDS, TRAIN_STEP_SECONDS = 1.5, 0.5
 LATENCY_MS = 1500
 # A run starts at each minute, and starting takes a while on a busy machine.
-NEXT_MINUTE_SECONDS = 60.0 + 45.0
+NEXT_MINUTE_SECONDS = 60.0 + 90.0
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def vault_frozen(stack: PostingStack) -> Aftermath:
             stack.until_all(train, "published")
             waiting = stack.statuses(hit)
         assert not waiting["published"], "a token came out of a frozen vault"
-        found = aftermath(stack, "vault frozen", hit, train, at, 30)
+        found = aftermath(stack, "vault frozen", hit, train, at, NEXT_MINUTE_SECONDS)
         stack.end_runs()
     stack.start_run()
     return found
