@@ -141,6 +141,34 @@ class PrefectApi:
         found = {run.id: run for run in map(self._run, await self._ask("POST", "/flow_runs/filter", wanted))}
         return [found[run_id] for run_id in run_ids if run_id in found]
 
+    async def ended(self, since: datetime, limit: int) -> Sequence[FlowRun]:
+        """Runs on our work pool that ended after an instant, the latest first."""
+        return await self._latest_ended({"end_time": {"after_": since.isoformat()}}, limit)
+
+    async def last_completed(self, deployment_id: UUID) -> FlowRun | None:
+        """The run of a deployment that completed last."""
+        completed = {"state": {"type": {"any_": ["COMPLETED"]}}}
+        found = await self._latest_ended(completed, 1, deployments={"id": {"any_": [str(deployment_id)]}})
+        return found[0] if found else None
+
+    async def _latest_ended(self, flow_runs: Mapping[str, Any], limit: int, **criteria: Any) -> Sequence[FlowRun]:
+        wanted = {**self._of_our_pool(), **criteria, "flow_runs": flow_runs, "sort": "END_TIME_DESC", "limit": limit}
+        return [self._run(run) for run in await self._ask("POST", "/flow_runs/filter", wanted)]
+
+    async def count(self, state: str) -> int:
+        """Runs on our work pool that are in a state of this name, such as Running or Late."""
+        wanted = {**self._of_our_pool(), "flow_runs": {"state": {"name": {"any_": [state]}}}}
+        return int(await self._ask("POST", "/flow_runs/count", wanted))
+
+    async def workers_online(self) -> int:
+        """Workers of our work pool whose heartbeat the server has heard lately."""
+        pool = self._places.settings.prefect.work_pool
+        workers = await self._ask("POST", f"/work_pools/{pool}/workers/filter", {})
+        return sum(worker["status"] == "ONLINE" for worker in workers)
+
+    def _of_our_pool(self) -> dict[str, Any]:
+        return {"work_pools": {"name": {"any_": [self._places.settings.prefect.work_pool]}}}
+
     async def emit(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Tell the server of events, as its own API writes them; one whose id it knows is told once."""
         await self._ask("POST", "/events", list(events))

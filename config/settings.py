@@ -405,6 +405,15 @@ class Metrics(Section):
     rollup_days: int = policy(1825, "How long daily rollups are kept, by whole months, in days.", ge=31, le=36_500)
 
 
+class Monitoring(Section):
+    """What the gateway tells Prometheus."""
+
+    fresh_seconds: float = tuning(10.0, "How long figures are told again before they are counted anew.", ge=0, le=300)
+    runs_seconds: float = tuning(30.0, "The same for runs, which Prefect's server is asked for.", ge=0, le=600)
+    query_seconds: float = tuning(2.0, "Longest run of a statement that counts, in seconds.", ge=0.1, le=60)
+    per_bot: bool = tuning(False, "Whether there are series of each bot too, up to five a bot.")
+
+
 class Onboarding(Section):
     """Connecting bots."""
 
@@ -459,6 +468,7 @@ class Settings(BaseSettings):
     media: Media = Media()
     reconciliation: Reconciliation = Reconciliation()
     metrics: Metrics = Metrics()
+    monitoring: Monitoring = Monitoring()
     onboarding: Onboarding = Onboarding()
     audit: Audit = Audit()
     logs: Logs = Logs()

@@ -90,6 +90,8 @@ class PrefectStandIn:
         async def recent(body: dict[str, Any]) -> list[dict[str, Any]]:
             wanted = body.get("deployments", {}).get("id", {}).get("any_")
             ids = body.get("flow_runs", {}).get("id", {}).get("any_")
+            ended = body.get("flow_runs", {}).get("end_time", {}).get("after_")
+            types = body.get("flow_runs", {}).get("state", {}).get("type", {}).get("any_")
             but = body.get("flow_runs", {}).get("id", {}).get("not_any_", ())
             before = body.get("flow_runs", {}).get("start_time", {}).get("before_")
             found = [
@@ -98,9 +100,20 @@ class PrefectStandIn:
                 if (wanted is None or run["deployment_id"] in wanted)
                 and (ids is None or run["id"] in ids)
                 and run["id"] not in but
+                and (ended is None or (run["end_time"] or "") >= ended)
+                and (types is None or run["state_type"] in types)
                 and (before is None or (run["start_time"] or "") <= before)
             ]
             return sorted(found, key=lambda run: run["start_time"] or "", reverse=True)[: body.get("limit", 200)]
+
+        @app.post("/api/flow_runs/count")
+        async def count(body: dict[str, Any]) -> int:
+            names = [name.upper() for name in body["flow_runs"]["state"]["name"]["any_"]]
+            return sum(run["state_type"] in names for run in self.runs.values())
+
+        @app.post("/api/work_pools/{pool}/workers/filter")
+        async def workers(pool: str) -> list[dict[str, Any]]:
+            return [{"name": "one", "status": "ONLINE"}, {"name": "other", "status": "OFFLINE"}]
 
         return app
 

@@ -5,6 +5,7 @@ import ast
 import importlib
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -205,6 +206,30 @@ def _values(schema: Mapping[str, Any]) -> str:
     return " or ".join(said) + (f"; else {schema['default']}" if schema.get("default") is not None else "")
 
 
+def prometheus_page() -> str:
+    """Every figure that the gateway tells Prometheus, and every alert that is made of them."""
+    from deployments.gateway.prometheus import METRICS, PER_BOT
+
+    lines = [
+        "# Figures for Prometheus\n\n",
+        "`GET /metrics` on the gateway, for who has the permission `monitoring.read`. A counter begins anew with the ",
+        "gateway's process. Beside these stand `process_*` and `python_*` of the gateway itself.\n\n",
+        "| figure | kind | labels | meaning |\n|---|---|---|---|\n",
+    ]
+    for figure in (*METRICS, *PER_BOT):
+        labels = ", ".join(f"`{label}`" for label in figure.labels)
+        only = " Only with `monitoring.per_bot`." if figure in PER_BOT else ""
+        lines.append(f"| `{figure.exported}` | {figure.kind} | {labels} | {figure.means}{only} |\n")
+    lines.append("\n## Alerts\n\nAs `deployments/grafana/alerts.yaml` raises them.\n\n")
+    lines.append("| alert | severity | after | what | what to do |\n|---|---|---|---|---|\n")
+    alerts = yaml.safe_load((APP_ROOT / "deployments/grafana/alerts.yaml").read_text(encoding="utf-8"))
+    for rule in (rule for group in alerts["groups"] for rule in group["rules"]):
+        said = rule["annotations"]
+        what, do = (_cell(re.sub(r"{{ \$(?:labels\.)?(\w+)[^}]*}}", r"(\1)", said[name])) for name in ("summary", "do"))
+        lines.append(f"| {rule['alert']} | {rule['labels']['severity']} | {rule.get('for', '0s')} | {what} | {do} |\n")
+    return "".join(lines)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "flows.md": flows_page,
@@ -212,6 +237,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "roles.md": roles_page,
     "policy.md": policy_page,
     "commands.md": commands_page,
+    "prometheus.md": prometheus_page,
     "openapi.json": api_page,
     "../api_contracts.md": contracts_page,
 }

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from tasks.connections import Connections
 from tasks.domain import audit_file
 from tasks.domain.audit import AUDIT_KEY, AuditRow, Leaf, Seal, fingerprint, signed_by
@@ -39,9 +41,14 @@ async def page(at: Connections, wanted: Wanted, before: int | None, limit: int) 
 async def sealing(at: Connections) -> Sealing:
     """Whether rows wait for their seal."""
     async with at.transaction() as session:
-        last = await audit.last_seal(session)
-        horizon = await audit.horizon(session)
-        waiting, oldest = await audit.waiting(session, _since(last, horizon.xmin))
+        return await sealing_seen_by(session)
+
+
+async def sealing_seen_by(session: AsyncSession) -> Sealing:
+    """As `sealing`, in a transaction that asks for more."""
+    last = await audit.last_seal(session)
+    horizon = await audit.horizon(session)
+    waiting, oldest = await audit.waiting(session, _since(last, horizon.xmin))
     return Sealing(waiting, oldest, last)
 
 
