@@ -118,7 +118,7 @@ class Window:
             await asyncio.wait(self._reading)
         if (claim := self._hold()) is not None:
             yield claim
-        with suppress(*PASSING):  # the lease ends by itself
+        with suppress(*PASSING):  # the end of the window tries it again
             await self._give_back_left()
         await asyncio.gather(*self._sending, return_exceptions=True)
         if self._failed:
@@ -315,6 +315,7 @@ async def open_window(
             await asyncio.gather(*beside, return_exceptions=True)
             with suppress(*PASSING):
                 async with at.transaction() as session:
+                    await claims.give_back_all(session, sender)
                     await senders.close(session, sender)
 
 

@@ -151,6 +151,20 @@ async def give_back(
     )
 
 
+async def give_back_all(session: AsyncSession, sender: UUID) -> None:
+    """Return whatever a sender that ends has claimed and not marked: the next look of another takes it."""
+    held = (
+        select(posts.c.id)
+        .where(posts.c.lease_sender == sender, posts.c.status == "claimed")
+        .order_by(posts.c.id)
+        .with_for_update()
+        .cte("held")
+    )
+    await session.execute(
+        update(posts).where(posts.c.id == held.c.id).values(status="scheduled", lease_until=None, updated_at=app_now)
+    )
+
+
 async def refuse(session: AsyncSession, sender: UUID, post_ids: Sequence[UUID], reason: str) -> None:
     """End claims that the gate refuses."""
     held = _held(sender, post_ids)

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 import psycopg
@@ -235,6 +235,18 @@ async def test_claims_are_given_back_and_go_out_once_the_database_is_there_again
     assert not run.done()
     run.cancel()
     assert len(sender.ledger()) == 1
+
+
+async def test_a_run_that_is_ended_leaves_its_claims_to_the_next_at_once(sender: Sender) -> None:
+    sender.with_settings("posting", ahead_seconds=30, lease_seconds=60)
+    [bot] = await sender.with_bots(1)
+    [post] = await sender.schedule(bot, due_in_seconds=20)
+    run = asyncio.create_task(sender.run(60))
+    await until(lambda: _is(sender, post, "claimed"))
+    run.cancel()
+    with suppress(asyncio.CancelledError):
+        await run
+    assert await _is(sender, post, "scheduled")
 
 
 async def _is(sender: Sender, post: UUID, status: str) -> bool:
