@@ -62,7 +62,7 @@ async def _ensure_key(at: Connections, user_id: UUID) -> None:
     path = at.places.secrets / "cli.key"
     key = _content(path)
     found = await access.by_key(at, key) if key else None
-    if found is None or found.user_id != user_id:
+    if found is None or found.actor.user_id != user_id:
         write_private(path, (await api_keys.create(at, user_id, KEY_NAME, system("gateway"))).secret)
 
 

@@ -7,6 +7,7 @@ somebody else's OpenID Connect will begin a session as `console/sign_in.py` does
 import base64
 import binascii
 import logging
+import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from deployments.gateway.tokens import TokenRefusedError
 from tasks.connections import Connections
 from tasks.domain.roles import Actor, Permission
 from tasks.operations import access
-from tasks.operations.access import SESSION_PREFIX
+from tasks.operations.access import SESSION_PREFIX, Recognised
 
 TOKEN_CHARACTERS_MAX = 4096
 
@@ -185,44 +186,46 @@ async def _recognised(running: Ready, shown: str, fresh: bool) -> Actor:
     """The user or program as they stand now, or if that will do, stood a few seconds ago. Raises 401."""
     lately = access.remembered(running.connections)
     found, changes_before = None if fresh else lately.get(shown), lately.changes
+    if found is not None:
+        return found
+    lately.drop(shown)
+    asked_at = time.monotonic()
+    if shown.startswith(SESSION_PREFIX):
+        now = await _by_session(running, shown)
+    elif ":" in shown:
+        now = await _by_key(running, shown)
+    else:
+        now = await _by_token(running, shown)
+    seconds = min(now.seconds, running.connections.places.settings.gateway.remembered_seconds)
+    lately.put(shown, now.actor, asked_at + seconds, changes_before)
+    return now.actor
+
+
+async def _by_session(running: Ready, secret: str) -> Recognised:
+    found = await access.by_session(running.connections, secret)
     if found is None:
-        lately.drop(shown)
-        seconds = running.connections.places.settings.gateway.remembered_seconds
-        if shown.startswith(SESSION_PREFIX):
-            found = await _by_session(running, shown)
-        elif ":" in shown:
-            found = await _by_key(running, shown)
-        else:
-            found, left = await _by_token(running, shown)
-            seconds = min(seconds, left)
-        lately.put(shown, found, seconds, changes_before)
+        raise _stranger("session-ended", "the session has ended: sign in again")
     return found
 
 
-async def _by_session(running: Ready, secret: str) -> Actor:
-    actor = await access.by_session(running.connections, secret)
-    if actor is None:
-        raise _stranger("session-ended", "the session has ended: sign in again")
-    return actor
-
-
-async def _by_key(running: Ready, key: str) -> Actor:
-    actor = await access.by_key(running.connections, key)
-    if actor is None:
+async def _by_key(running: Ready, key: str) -> Recognised:
+    found = await access.by_key(running.connections, key)
+    if found is None:
         raise _stranger("key-refused", "the API key is unknown, revoked or expired")
-    return actor
+    return found
 
 
-async def _by_token(running: Ready, token: str) -> tuple[Actor, float]:
-    """The user, and for how many seconds more the token is good."""
+async def _by_token(running: Ready, token: str) -> Recognised:
+    """The user, and for how long he and the token stand."""
     try:
         named = await running.signer.holder(token)
     except TokenRefusedError as error:
         raise _stranger("token-expired" if error.expired else "token-refused", str(error)) from None
-    actor = await access.by_name(running.connections, named.username, named.generation)
-    if actor is None:
+    left = (named.expires_at - datetime.now(UTC)).total_seconds()
+    found = await access.by_name(running.connections, named.username, named.generation)
+    if found is None:
         raise _stranger("token-refused", "the user of this token is gone, disabled or was signed out")
-    return actor, (named.expires_at - datetime.now(UTC)).total_seconds()
+    return Recognised(found.actor, min(found.seconds, left))
 
 
 def _stranger(problem: str, detail: str) -> ProblemError:

@@ -27,12 +27,20 @@ REMEMBERED_MAX = 10_000
 SESSION_PREFIX = "session."
 
 
+@dataclass(frozen=True)
+class Recognised:
+    """Who it is, and for how many seconds from the question on no role of his, nor what he showed, ends by a date."""
+
+    actor: Actor
+    seconds: float
+
+
 @dataclass
 class Remembered:
     """Who was recognised within the last seconds, by the digest of what he showed.
 
     Every change of users, roles and keys in this process forgets it all; one in another process counts once the
-    seconds have passed.
+    seconds have passed. What ends by a date is remembered up to that instant.
     """
 
     found: OrderedDict[bytes, tuple[float, Actor]] = field(default_factory=OrderedDict)
@@ -43,11 +51,11 @@ class Remembered:
         until, actor = self.found.get(_digest(shown), (0.0, None))
         return actor if until > time.monotonic() else None
 
-    def put(self, shown: str, actor: Actor, seconds: float, changes: int) -> None:
-        """Remember, unless something has changed since `changes` was read."""
-        if changes != self.changes or seconds <= 0:
+    def put(self, shown: str, actor: Actor, until: float, changes: int) -> None:
+        """Remember until an instant of the monotonic clock, unless something has changed since `changes` was read."""
+        if changes != self.changes:
             return
-        self.found[_digest(shown)] = (time.monotonic() + seconds, actor)
+        self.found[_digest(shown)] = (until, actor)
         if len(self.found) > REMEMBERED_MAX:
             self.found.popitem(last=False)
 
@@ -130,15 +138,19 @@ async def end_session(at: Connections, secret: str) -> None:
             await activity.remark(session, person(user), "access.sign_out", user.username)
 
 
-async def by_session(at: Connections, secret: str) -> Actor | None:
+async def by_session(at: Connections, secret: str) -> Recognised | None:
     """The person whose session this is; being asked keeps it from ending for want of use."""
     idle = timedelta(seconds=at.places.settings.gateway.session_idle_seconds)
     async with at.transaction() as session:
         found = await sessions.see(session, _digest(secret), idle)
-    return Actor(found.username, "user", found.grants, found.user_id) if found else None
+    if found is None:
+        return None
+    return Recognised(
+        Actor(found.username, "user", found.grants, found.user_id), min(found.stand_seconds, idle.total_seconds())
+    )
 
 
-async def by_key(at: Connections, key: str) -> Actor | None:
+async def by_key(at: Connections, key: str) -> Recognised | None:
     """The program that an API key `<id>:<secret>` belongs to, with its owner's roles or what is left of them in a
     narrowed key; None for any other text."""
     name, _, secret = key.partition(":")
@@ -151,15 +163,16 @@ async def by_key(at: Connections, key: str) -> Actor | None:
         if found is None or not hmac.compare_digest(found.secret_sha256, _digest(secret)):
             return None
         await api_keys.used(session, key_id)
-    return Actor(f"{found.username}/{found.name}", "key", found.grants, found.user_id)
+    actor = Actor(f"{found.username}/{found.name}", "key", found.grants, found.user_id)
+    return Recognised(actor, _standing(found.stand_seconds))
 
 
-async def by_name(at: Connections, username: str, generation: int) -> Actor | None:
+async def by_name(at: Connections, username: str, generation: int) -> Recognised | None:
     """The user of an access token as he stands now; None if he is gone or disabled, or the token is void."""
     async with at.transaction() as session:
         user = await access.user_by_name(session, username)
     valid = user is not None and user.disabled_at is None and user.generation == generation
-    return person(user) if user and valid else None
+    return Recognised(person(user), _standing(user.stand_seconds)) if user and valid else None
 
 
 async def denied(at: Connections, actor: Actor, permission: Permission) -> None:
@@ -171,6 +184,10 @@ async def denied(at: Connections, actor: Actor, permission: Permission) -> None:
 def person(user: UserRow) -> Actor:
     """A user as one who acts."""
     return Actor(user.username, "user", user.grants, user.id)
+
+
+def _standing(seconds: float | None) -> float:
+    return float("inf") if seconds is None else float(seconds)
 
 
 def _digest(secret: str) -> bytes:

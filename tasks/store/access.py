@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.roles import Grant, Role
 from tasks.store.advisory_locks import AdvisoryLock
-from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, values
+from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, real_seconds_until, values
 
 users = Table(
     "users",
@@ -41,7 +41,8 @@ role_bindings = Table(
 class UserRow:
     """A person or program, with the roles that are in force now.
 
-    `password_hash` is None until a password was chosen; tokens of another `generation` are void.
+    `password_hash` is None until a password was chosen; tokens of another `generation` are void. `stand_seconds`: for
+    how long no role ends by its date; None where none does.
     """
 
     id: UUID
@@ -51,6 +52,7 @@ class UserRow:
     created_at: datetime
     disabled_at: datetime | None
     grants: frozenset[Grant]
+    stand_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,13 @@ grants = (
     .scalar_subquery()
     .label("grants")
 )
-_USERS = select(*users.c, grants)
+# When the first of them ends by its date.
+first_end = (
+    select(func.min(role_bindings.c.ends_at))
+    .where(role_bindings.c.user_id == users.c.id, role_bindings.c.ends_at > app_now)
+    .scalar_subquery()
+)
+_USERS = select(*users.c, grants, real_seconds_until(first_end).label("stand_seconds"))
 _BINDINGS = select(
     role_bindings.c.user_id,
     users.c.username,

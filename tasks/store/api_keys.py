@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.roles import Grant, Role, narrowed
-from tasks.store.access import grants, known, users
-from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.store.access import first_end, grants, known, users
+from tasks.store.base import Id, Instant, app_now, metadata, new_id, real_seconds_until, values
 
 # How exactly we know when a key was used last: not worth a write at each request.
 USED_WITHIN = timedelta(minutes=1)
@@ -35,13 +35,17 @@ api_keys = Table(
 
 @dataclass(frozen=True)
 class Holder:
-    """A key in force, with its owner and what it grants now."""
+    """A key in force, with its owner and what it grants now.
+
+    `stand_seconds`: for how long neither it nor a role ends by a date; None where nothing does.
+    """
 
     name: str
     secret_sha256: bytes
     user_id: UUID
     username: str
     grants: frozenset[Grant]
+    stand_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,12 @@ async def end_at(session: AsyncSession, key_id: UUID, after: timedelta) -> None:
 async def holder(session: AsyncSession, key_id: UUID) -> Holder | None:
     """A key in force of a user who is not disabled, or None."""
     wanted = (
-        select(api_keys, users.c.username, grants)
+        select(
+            api_keys,
+            users.c.username,
+            grants,
+            real_seconds_until(api_keys.c.ends_at, first_end).label("stand_seconds"),
+        )
         .join_from(api_keys, users)
         .where(api_keys.c.id == key_id, users.c.disabled_at.is_(None), *_IN_FORCE)
     )
@@ -137,7 +146,7 @@ async def holder(session: AsyncSession, key_id: UUID) -> Holder | None:
     if row is None:
         return None
     held = narrowed(known(row.grants), row.role, row.label)
-    return Holder(row.name, bytes(row.secret_sha256), row.user_id, row.username, held)
+    return Holder(row.name, bytes(row.secret_sha256), row.user_id, row.username, held, row.stand_seconds)
 
 
 async def used(session: AsyncSession, key_id: UUID) -> None:

@@ -30,6 +30,11 @@ async def rate(session: AsyncSession) -> float:
     return found
 
 
+def real_seconds_until(*instants: Any) -> Any:
+    """Real seconds to the first of these instants, NULL where there is none."""
+    return func.extract("epoch", func.least(*instants) - app_now) / func.extract("epoch", func.app_span(1.0))
+
+
 def values(row: Any) -> dict[str, Any]:
     """A result row as a dict by column name."""
     return dict(row._mapping)

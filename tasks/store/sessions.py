@@ -9,8 +9,8 @@ from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, delete, ins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.roles import Grant
-from tasks.store.access import grants, known, users
-from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.store.access import first_end, grants, known, users
+from tasks.store.base import Id, Instant, app_now, metadata, new_id, real_seconds_until, values
 
 sessions = Table(
     "sessions",
@@ -28,12 +28,13 @@ sessions = Table(
 
 @dataclass(frozen=True)
 class Holder:
-    """Whose session it is, and what he may do now."""
+    """Whose session it is, and what he may do now; nothing of that ends by a date for `stand_seconds`."""
 
     id: UUID
     user_id: UUID
     username: str
     grants: frozenset[Grant]
+    stand_seconds: float
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,16 @@ async def see(session: AsyncSession, secret_sha256: bytes, idle: timedelta) -> H
             users.c.disabled_at.is_(None),
         )
         .values(seen_at=app_now)
-        .returning(sessions.c.id, sessions.c.user_id, users.c.username, grants)
+        .returning(
+            sessions.c.id,
+            sessions.c.user_id,
+            users.c.username,
+            grants,
+            real_seconds_until(sessions.c.ends_at, first_end).label("stand_seconds"),
+        )
     )
     row = found.one_or_none()
-    return Holder(row.id, row.user_id, row.username, known(row.grants)) if row else None
+    return Holder(row.id, row.user_id, row.username, known(row.grants), row.stand_seconds) if row else None
 
 
 async def of_user(session: AsyncSession, user_id: UUID, idle: timedelta) -> Sequence[SessionRow]:

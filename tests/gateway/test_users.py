@@ -1,6 +1,7 @@
 """Users, their roles and their keys: made, changed, ended, and never without an admin."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,10 +9,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from tests.gateway.conftest import PASSWORD, Front, a_key, a_user
+from config.places import Places
+from tests.gateway.conftest import PASSWORD, Front, a_key, a_user, served
 
 Sessions = async_sessionmaker[AsyncSession]
 PROBLEM = "urn:vivesphere:problem:"
+
+
+@pytest.fixture
+async def remembering(places: Places) -> AsyncIterator[Front]:
+    """A gateway that believes for a minute what it has looked up."""
+    wanted = places.settings.gateway.model_copy(update={"remembered_seconds": 60})
+    async with served(Places(places.settings.model_copy(update={"gateway": wanted}))) as found:
+        yield found
 
 
 async def token_of(front: Front, username: str, password: str = PASSWORD) -> dict[str, str]:
@@ -55,6 +65,29 @@ async def test_a_role_ends_by_itself(front: Front, sessions: Sessions) -> None:
     past = {**wanted, "ends_at": "2020-01-01T00:00:00Z"}
     answer = await front.call("POST", "/roles/assign", json=past)
     assert (answer.status_code, answer.json()["type"]) == (422, f"{PROBLEM}ends-before-now")
+
+
+@pytest.mark.parametrize(("what", "status"), [("key", 401), ("role", 403)])
+async def test_what_ends_by_a_date_ends_at_that_instant_for_whoever_was_recognised_before_it(
+    remembering: Front, what: str, status: int
+) -> None:
+    front = remembering
+    user = await a_user(front, "anna")
+    ends_at = datetime.now(UTC) + timedelta(seconds=3)
+    end = {"ends_at": ends_at.isoformat()}
+    role = {"user_id": user["id"], "role": "viewer", **(end if what == "role" else {})}
+    (await front.call("POST", "/roles/assign", json=role)).raise_for_status()
+    key = {"name": "short", "user_id": user["id"], **(end if what == "key" else {})}
+    made = (await front.call("POST", "/keys", json=key)).raise_for_status().json()
+    header = {"Authorization": f"Bearer {made['key']}"}
+    looked = []
+    while not looked or looked[-1][1] <= ends_at:
+        asked_at = datetime.now(UTC)
+        found = await status_of(front, header)
+        looked.append((found, asked_at, datetime.now(UTC)))
+        await asyncio.sleep(0.01)
+    assert {found for found, _, answered_at in looked if answered_at < ends_at} == {200}
+    assert [found for found, asked_at, _ in looked if asked_at > ends_at] == [status]
 
 
 async def test_names_are_given_once_and_weak_passwords_are_refused_without_repeating_them(front: Front) -> None:
