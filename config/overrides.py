@@ -12,11 +12,22 @@ from config.settings import Settings
 
 
 @dataclass(frozen=True)
+class Ignored:
+    """An override that is not in force, because this release does not take it; as a text, what is wrong and the fix."""
+
+    said: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.said}; {self.fix}"
+
+
+@dataclass(frozen=True)
 class Overlaid:
-    """What is in force, and a line for each override that is not, because this release does not take it."""
+    """What is in force, and what is not."""
 
     loaded: Loaded
-    ignored: Sequence[str]
+    ignored: Sequence[Ignored]
 
 
 def mark(key: str) -> str | None:
@@ -63,8 +74,8 @@ def overlay(loaded: Loaded, overrides: Mapping[str, tuple[int, Any]]) -> Overlai
     return Overlaid(Loaded(settings, origins), ignored)
 
 
-def _ignored(key: str, revision: int, wanted: Any, why: str) -> str:
-    return (
-        f"{key} = {wanted!r} of revision {revision} is ignored: {why}; "
-        f"`vivesphere settings set {key} VALUE` or `vivesphere settings set {key} --unset`"
+def _ignored(key: str, revision: int, wanted: Any, why: str) -> Ignored:
+    return Ignored(
+        f"{key} = {wanted!r} of revision {revision} is ignored: {why}",
+        f"`vivesphere settings set {key} VALUE` or `vivesphere settings set {key} --unset`",
     )

@@ -62,6 +62,9 @@ class Postgres(Section):
     login_seconds: float = tuning(
         10.0, "How often a process looks whether the database login has changed, in seconds.", ge=0.1, le=300
     )
+    overrides_seconds: float = tuning(
+        3.0, "How often a process looks whether people have changed settings, in seconds.", ge=0.1, le=9
+    )
 
 
 class Vault(Section):

@@ -28,9 +28,6 @@ T = TypeVar("T")
 
 log = logging.getLogger("vivesphere.debug")
 
-# How often a process looks for changed settings; within ten seconds they are promised.
-LOOK_SECONDS = 3.0
-
 # Where the processes of the stack find the database login they share: the label that a rotation moves.
 APP_LOGIN_PATH = "postgres/login"
 # The one that `up` keeps, for when there is no other.
@@ -133,7 +130,7 @@ class _Follower:
 
     async def work(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self.at[0].places.settings.postgres.overrides_seconds)
             await self.look()
 
     async def look(self) -> None:
@@ -148,11 +145,11 @@ class _Follower:
             log.warning("settings were not looked up, the known ones stay: %s", type(error).__name__)
             return
         self.revision = revision
-        for line in found.ignored:
-            log.warning("setting %s", line)
-        for one in self.at:
-            one.places = Places(found.loaded.settings)
-            await one.x.resize(found.loaded.settings.posting.lanes)
+        for one in found.ignored:
+            log.warning("setting %s", one)
+        for connections in self.at:
+            connections.places = Places(found.loaded.settings)
+            await connections.x.resize(found.loaded.settings.posting.lanes)
 
 
 @dataclass

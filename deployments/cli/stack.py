@@ -69,6 +69,8 @@ def status(as_json: Json = False) -> None:
     with explained():
         places = Places(loading.settings())
         found = parts.status(places)
+    for line in parts.ignored_overrides(places, found):
+        typer.echo(line, err=True)
     if as_json:
         typer.echo(_json(found))
     elif found:

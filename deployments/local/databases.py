@@ -1,7 +1,7 @@
 """Our roles and databases on the server, embedded or not: made where missing, passwords set where they differ."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -11,9 +11,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import Engine, NullPool, create_engine, text
 
+from config.loading import Loaded
+from config.overrides import Ignored, overlay
 from config.places import Places
 from deployments.local import layout, postgres, vault_provisioning
 from tasks.store import migrate as schema
+from tasks.store import settings as settings_store
 
 OWNER, APP, READER, SEALER = "vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_sealer"
 PREFECT = "prefect"
@@ -149,6 +152,16 @@ def loses_commits(places: Places) -> list[str]:
             " AND setting = 'off' ORDER BY name"
         ).fetchall()
     return [str(row[0]) for row in rows]
+
+
+def ignored_overrides(places: Places) -> Sequence[Ignored]:
+    """Settings that people changed and this release does not take; raises DatabaseRefusedError or SQLAlchemyError."""
+    engine = create_engine(
+        "postgresql+psycopg://", poolclass=NullPool, creator=lambda: admin(places, places.settings.postgres.database)
+    )
+    with engine.connect() as connection:
+        found = settings_store.by_key(connection.execute(settings_store.newest()))
+    return overlay(Loaded(places.settings, {}), found).ignored
 
 
 def server_clock(places: Places) -> float | None:

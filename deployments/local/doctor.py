@@ -58,6 +58,7 @@ def examine(places: Places, revisions: Revisions | None = None) -> list[Finding]
             lambda: clock(places),
             lambda: vault(places),
             lambda: database(places, asked),
+            lambda: overrides(places),
             lambda: heartbeat(places),
             lambda: delivery(places),
             lambda: (Finding(*what) for what in registered(places)),
@@ -157,6 +158,14 @@ def database(places: Places, revisions: Revisions) -> Iterator[Finding]:
     is_at, newest = revisions()
     well = is_at == newest
     yield Finding("migrations", f"at {is_at}, newest is {newest}", "" if well else "vivesphere down && vivesphere up")
+
+
+def overrides(places: Places) -> Iterator[Finding]:
+    """What people set while the stack ran is what this release takes."""
+    for one in (found := databases.ignored_overrides(places)):
+        yield Finding("setting", one.said, one.fix)
+    if not found:
+        yield Finding("settings", "every override is in force")
 
 
 def delivery(places: Places) -> Iterator[Finding]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from config.places import Places
 from deployments.local import board, databases, openbao, plan, prefect_api
 from deployments.local.board import PartNote
@@ -44,6 +46,17 @@ def status(places: Places) -> list[PartStatus]:
         inside = threads.map(lambda part: _of_child(part, note.parts.get(part.name)), children)
         outside = threads.map(lambda part: _of_outside(*part), _outside(places))
         return [_status("supervisor", own, note.supervisor, str(places.home), note.problem), *outside, *inside]
+
+
+def ignored_overrides(places: Places, parts: Sequence[PartStatus]) -> list[str]:
+    """Settings that people changed and this release does not take; none where the database cannot be asked."""
+    if not any(part.name == "postgres" and part.state in ("up", "elsewhere") for part in parts):
+        return []
+    try:
+        return [f"setting {one}" for one in databases.ignored_overrides(places)]
+    except (databases.DatabaseRefusedError, SQLAlchemyError):
+        # Before the first migration there is no table; and what else is wrong with it, doctor says.
+        return []
 
 
 def lines(parts: Sequence[PartStatus]) -> list[str]:

@@ -1,11 +1,11 @@
 """Settings that people changed: append-only, one revision a change; in force is the newest value of each key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Integer, Table, Text, func, insert, select, text
+from sqlalchemy import Column, ForeignKey, Integer, Select, Table, Text, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.advisory_locks import AdvisoryLock
@@ -55,14 +55,22 @@ async def revision(session: AsyncSession) -> int:
 
 async def in_force(session: AsyncSession, at_revision: int | None = None) -> Mapping[str, tuple[int, Any]]:
     """Revision and value of each key that is overridden, now or as of a revision."""
-    newest = (
+    return by_key(await session.execute(newest(at_revision)))
+
+
+def newest(at_revision: int | None = None) -> Select[Any]:
+    """The statement behind `in_force`, for whoever has no session."""
+    wanted = (
         select(settings_changes.c.key, settings_changes.c.revision, settings_changes.c.new)
         .distinct(settings_changes.c.key)
         .order_by(settings_changes.c.key, settings_changes.c.revision.desc())
     )
-    if at_revision is not None:
-        newest = newest.where(settings_changes.c.revision <= at_revision)
-    return {row.key: (row.revision, row.new) for row in await session.execute(newest) if row.new is not None}
+    return wanted if at_revision is None else wanted.where(settings_changes.c.revision <= at_revision)
+
+
+def by_key(rows: Iterable[Any]) -> Mapping[str, tuple[int, Any]]:
+    """Rows of `newest` as `in_force` answers them; None in the newest revision is: no override any more."""
+    return {row.key: (row.revision, row.new) for row in rows if row.new is not None}
 
 
 async def add_revision(session: AsyncSession, number: int, actor: str, reason: str | None) -> None:

@@ -45,7 +45,12 @@ def places_of(vault: OpenBaoProcess, database: Server, home: Path, **gateway: in
     return Places(
         Settings(
             home=home,
-            postgres=Postgres(address=f"{database.host}:{database.port}", database=database.database, tls="disable"),
+            postgres=Postgres(
+                address=f"{database.host}:{database.port}",
+                database=database.database,
+                tls="disable",
+                overrides_seconds=0.2,
+            ),
             vault=Vault(address=vault.places.vault, ca_file=vault.places.vault_ca),
             prefect=Prefect(port=free_port()),
             x=X(sandbox_port=free_port()),

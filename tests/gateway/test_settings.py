@@ -2,17 +2,24 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from blocks.postgres.engine import Server
 from config import overrides
 from config.loading import Loaded
-from config.settings import Settings
+from config.places import Places
+from config.settings import Postgres, Settings
+from deployments.local import doctor, status
+from deployments.local.status import PartStatus
 from tasks.connections import open_connections
 from tests.gateway.conftest import Front, a_key, without_rights
+from tests.postgres_process import PostgresProcess
 from tests.waiting import until
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -142,6 +149,42 @@ async def test_a_value_that_this_release_refuses_is_left_out_and_named(front: Fr
     # Both can be taken away.
     assert (await change(front, {"posting.batch": None, "posting.gone": None})).status_code == 200
     assert (await front.call("GET", "/config/settings")).json()["ignored"] == []
+
+
+async def test_doctor_and_status_name_what_this_release_refuses(
+    database: Server, sessions: Sessions, postgres: PostgresProcess, tmp_path: Path
+) -> None:
+    password = tmp_path / "admin.password"
+    password.write_text(postgres.password, encoding="utf-8")
+    address = f"{database.host}:{database.port}"
+    places = Places(
+        Settings(
+            home=tmp_path,
+            postgres=Postgres(address=address, database=database.database, tls="disable", admin_password_file=password),
+        )
+    )
+    [fine] = doctor.overrides(places)
+    assert fine.well
+    async with sessions.begin() as session:
+        await session.execute(text("INSERT INTO settings_revisions (revision, actor) VALUES (1, 'a release ago')"))
+        for key in ("posting.batch", "posting.lanes"):
+            changed = "INSERT INTO settings_changes (revision, key, new) VALUES (1, :key, CAST(:new AS jsonb))"
+            new = "100000" if key == "posting.batch" else "7"
+            await session.execute(text(changed), {"key": key, "new": new})
+    [finding] = doctor.overrides(places)
+    assert finding.said.startswith("posting.batch = 100000 of revision 1 is ignored: ")
+    assert "vivesphere settings set posting.batch --unset" in finding.fix
+    up = PartStatus("postgres", "elsewhere", None, address, None, "")
+    [line] = status.ignored_overrides(places, [up])
+    assert line == f"setting {finding.said}; {finding.fix}"
+    # Nobody waits for a database that is away, nor falls over one without our tables.
+    assert status.ignored_overrides(places, [replace(up, state="unreachable")]) == []
+    assert status.ignored_overrides(of_no_release(places), [up]) == []
+
+
+def of_no_release(places: Places) -> Places:
+    bare = places.settings.postgres.model_copy(update={"database": "postgres"})
+    return Places(places.settings.model_copy(update={"postgres": bare}))
 
 
 def test_wiring_in_the_table_is_never_laid_over() -> None:

@@ -106,7 +106,7 @@ async def show(
                 description=field.description,
             )
         )
-    return SettingsView(revision=found.revision, settings=shown, ignored=list(found.overlaid.ignored))
+    return SettingsView(revision=found.revision, settings=shown, ignored=[str(one) for one in found.overlaid.ignored])
 
 
 @router.post("/update", responses=STALE)
