@@ -29,6 +29,7 @@ LEVELS: Mapping[State, int] = {
 ROTATION_LEVELS: Mapping[Found, int] = {
     "rotated": logging.INFO,
     "removed": logging.INFO,
+    "abandoned": logging.WARNING,
     "waiting": logging.INFO,
     "person": logging.WARNING,
     "failed": logging.ERROR,

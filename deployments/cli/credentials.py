@@ -41,6 +41,7 @@ def register(program: typer.Typer) -> None:
     app.command()(plan)
     app.command()(provide)
     app.command()(rollback)
+    app.command()(abandon)
     app.command()(reveal)
     app.command()(doctor)
     program.add_typer(app, name="credentials")
@@ -103,6 +104,18 @@ def rollback(
         output.as_json(found)
     else:
         output.say(f"{app}: version {found['version']} is in use again")
+
+
+def abandon(
+    kind: Annotated[str, typer.Argument(help="As `credentials list` prints it, such as x_app_keys.")],
+    owner: Annotated[str, typer.Argument(help="Whose version on its way is to end.")],
+    reason: Annotated[str, typer.Option(help="Why; it is audited.")],
+    as_json: Json = False,
+) -> None:
+    """Give up a version that cannot go on; a run ends it, what it had stopped goes on, and the one in use stays."""
+    with api() as gateway:
+        given_up = gateway.post("/credentials/abandon", {"kind": kind, "owner": owner, "reason": reason})
+        _run(gateway, given_up, as_json)
 
 
 def reveal(

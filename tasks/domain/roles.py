@@ -158,6 +158,7 @@ COMMANDS: Mapping[str, Permission | None] = {
     "apps add": "apps.write",
     "apps budget": "apps.write",
     "apps list": "apps.read",
+    "credentials abandon": "credentials.rotate",
     "credentials doctor": None,
     "credentials list": "credentials.read",
     "credentials plan": "credentials.plan",

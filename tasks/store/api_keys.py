@@ -121,6 +121,11 @@ async def put_beside(session: AsyncSession, key_id: UUID, old: UUID | None, secr
     )
 
 
+async def take_its_place_again(session: AsyncSession, key_id: UUID) -> None:
+    """The key that was to take this one's place has gone."""
+    await session.execute(update(api_keys).where(api_keys.c.id == key_id).values(replaced_at=None))
+
+
 async def end_at(session: AsyncSession, key_id: UUID, after: timedelta) -> None:
     """Let a key end after so long, or sooner if it would."""
     await session.execute(

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Integer, Table, Text, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks.domain.versions import ON_ITS_WAY, State
+from tasks.domain.versions import CAN_BE_GIVEN_UP, ON_ITS_WAY, State
 from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, values
 
 rotations = Table(
@@ -35,6 +35,7 @@ rotations = Table(
     Column("current_at", Instant),
     Column("remove_at", Instant),
     Column("ended_at", Instant),
+    Column("given_up_by", Text),
     Column("lease_epoch", Integer, nullable=False, server_default="0"),
     Column("lease_until", Instant),
 )
@@ -56,6 +57,7 @@ class Version:
     stepped_at: datetime
     current_at: datetime | None
     remove_at: datetime | None
+    given_up_by: str | None
     lease_epoch: int
 
 
@@ -170,6 +172,19 @@ async def jot(session: AsyncSession, held: Version, facts: Mapping[str, Any], pr
         .where(rotations.c.id == held.id, rotations.c.lease_epoch == held.lease_epoch)
         .values(facts={**held.facts, **facts}, problem=problem)
     )
+
+
+async def give_up(session: AsyncSession, kind: str, subject: str, given_up_by: str) -> Version | None:
+    """Note that the version on its way is to end; None where there is none that still can."""
+    row = (
+        await session.execute(
+            update(rotations)
+            .where(rotations.c.kind == kind, rotations.c.subject == subject, rotations.c.state.in_(CAN_BE_GIVEN_UP))
+            .values(given_up_by=func.coalesce(rotations.c.given_up_by, given_up_by))
+            .returning(*_SHOWN)
+        )
+    ).one_or_none()
+    return Version(**values(row)) if row else None
 
 
 async def replaced(session: AsyncSession, kind: str, subject: str, grace: timedelta) -> None:

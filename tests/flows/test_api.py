@@ -34,6 +34,10 @@ def test_a_new_user_walks_from_sign_in_to_a_published_post_by_curl_alone(stack: 
     assert '"status":"valid"' in said
     assert '"state":"needs_login"' in said
     assert "@walking_bot is connected" in said
+    assert '"key":"media.uploaders","service":"media","value":3,"origin":"override"' in said
+    kept = said.partition("== keep something")[2]
+    assert '"wrapped_key":"vault:v1:' in kept
+    assert "desk@example.org" not in kept
     [post] = [entry for entry in stack.ledger() if entry["username"].lower() == "walking_bot"]
     assert post["text"].startswith("Good morning from walking_bot at ")
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.promise("C2")
 STEPS = ("create", "set", "test", "finish")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 ONE = Due("locks", "front")
+ADMIN = system("tests")
 
 
 class Killed(BaseException):
@@ -161,10 +162,67 @@ async def test_what_has_to_wait_waits_where_it_is_and_keeps_its_notes(at: Connec
 async def test_a_version_that_is_given_up_ends_and_another_may_begin(at: Connections, locks: Locks) -> None:
     locks.raises = {"test": TestFailedError("the key does not turn")}
     await rotate(at)
-    await recipe.abandon(at, "locks", "front", system("test"), "a bad key")
-    assert (await states(at), locks.exist) == (["abandoned", "current"], {1})
+    for nobody in (Actor("vera", "user", frozenset({Grant("viewer")})), Actor("olga", "user", frozenset())):
+        with pytest.raises(PermissionError):
+            await recipe.abandon(at, "locks", "front", nobody, "no")
+    assert (await recipe.abandon(at, "locks", "front", ADMIN, "a bad key")).version == 2
+    assert await recipe.due(at) == [ONE, Due("locks", "back")]
+    done = await rotate(at)
+    assert (done.found, done.said) == ("abandoned", "version 2 is given up; the one in use stays")
+    assert (await states(at), locks.exist, locks.label) == (["abandoned", "current"], {1}, 1)
+    with pytest.raises(NotNowError, match="no version of front is on its way"):
+        await recipe.abandon(at, "locks", "front", ADMIN, "once more")
     locks.raises = {}
     assert (await rotate(at)).said == "version 3 is in use"
+
+
+async def test_what_was_given_up_ends_before_a_test_that_fails_stops_the_run(at: Connections, locks: Locks) -> None:
+    locks.raises = {"test": TestFailedError("the key does not turn")}
+    for subject in ("front", "back"):
+        await recipe.rotate_one(at, Due("locks", subject))
+    await recipe.abandon(at, "locks", "back", ADMIN, "another day")
+    due = await recipe.due(at)
+    assert due == [Due("locks", "back"), ONE]
+    assert [(one.subject, one.found) for one in await recipe.rotate(at, due)] == [
+        ("back", "abandoned"),
+        ("front", "failed"),
+    ]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_giving_up_is_gone_on_with_after_a_kill(at: Connections, locks: Locks, moment: str) -> None:
+    locks.raises = {"set": NotYet("half way")}
+    await rotate(at)
+    await recipe.abandon(at, "locks", "front", ADMIN, "a bad key")
+    locks.killed_at = ("remove", moment)
+    with pytest.raises(Killed):
+        await rotate(at)
+    locks.killed_at = None
+    await until(lambda: _given_up(at))
+    assert (await states(at), locks.exist) == (["abandoned", "current"], {1})
+
+
+async def _given_up(at: Connections) -> bool:
+    return (await rotate(at)).found == "abandoned"
+
+
+async def test_a_version_given_up_while_it_is_tested_is_never_used(at: Connections, locks: Locks) -> None:
+    """The word of a person comes in the middle of a run; from the test on it comes too late."""
+    given_up = []
+
+    async def meanwhile(at: Connections, version: Version) -> None:
+        given_up.append((await recipe.abandon(at, "locks", "front", ADMIN, "a bad key")).version)
+
+    async def too_late(at: Connections, version: Version) -> None:
+        with pytest.raises(NotNowError, match="about to be used"):
+            await recipe.abandon(at, "locks", "front", ADMIN, "a bad key")
+
+    locks.test = meanwhile  # type: ignore[method-assign]
+    assert (await rotate(at)).found == "abandoned"
+    assert (given_up, locks.exist, locks.label) == ([2], {1}, 1)
+    del locks.test
+    locks.finish = too_late  # type: ignore[method-assign]
+    assert (await rotate(at)).found == "rotated"
 
 
 async def test_a_person_begins_one_before_its_time_and_not_beside_another(at: Connections, locks: Locks) -> None:

@@ -134,7 +134,10 @@ async def test_one_app_at_a_time(at: Connections, at_gateway: Connections) -> No
     done = await begin(at, at_gateway, "two")
     assert (done.found, "one is at it" in done.said) == ("waiting", True)
     assert await stopped(at) == ["one"]
-    await recipe.abandon(at, "x_app_keys", "one", ADMIN, "another day")
+    await recipe.abandon(at_gateway, "x_app_keys", "one", ADMIN, "another day")
+    with pytest.raises(NotAskedForError):
+        await provide(at_gateway, "too late")
+    assert (await recipe.rotate_one(at, ONE)).found == "abandoned"
     assert await stopped(at) == []
     assert (await recipe.rotate_one(at, TWO)).found == "person"
 

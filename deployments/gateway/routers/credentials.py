@@ -10,7 +10,7 @@ from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.credentials import State
 from tasks.domain.roles import Actor
 from tasks.operations import inventory
-from tasks.operations.rotation import x_app_keys
+from tasks.operations.rotation import recipe, x_app_keys
 
 router = APIRouter(prefix="/credentials", tags=["credentials"])
 
@@ -86,6 +86,16 @@ class RollBack(BaseModel):
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
 
+class GiveUp(BaseModel):
+    """Which credential's version on its way is to end, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Annotated[str, Field(max_length=50, examples=["x_app_keys"])]
+    owner: Annotated[str, Field(max_length=200, examples=["main"])]
+    reason: Annotated[str, Field(min_length=3, max_length=500, examples=["the portal is down"])]
+
+
 @router.get("")
 async def list_credentials(caller: Annotated[Actor, needs("credentials.read")], at: Opened) -> list[EntryView]:
     """Every credential the caller may know of, by kind and owner."""
@@ -110,6 +120,13 @@ async def provide(given: NewSecret, caller: Annotated[Actor, needs("credentials.
     """Enter an app's new client secret; it goes straight to the vault, and the next run tests and uses it."""
     version = await x_app_keys.provide(at, given.app, given.client_secret, caller)
     return BegunView(kind=x_app_keys.NAME, owner=given.app, version=version)
+
+
+@router.post("/abandon", status_code=202)
+async def abandon(wanted: GiveUp, caller: Annotated[Actor, needs("credentials.rotate")], at: Opened) -> BegunView:
+    """Give up the version on its way; the next run ends it, and the one in use stays."""
+    given_up = await recipe.abandon(at, wanted.kind, wanted.owner, caller, wanted.reason)
+    return BegunView(kind=given_up.kind, owner=given_up.subject, version=given_up.version)
 
 
 @router.post("/rollback")

@@ -76,9 +76,13 @@ class ApiKeys:
             await asyncio.to_thread(os.replace, _next(at), at.places.cli_key)
 
     async def remove(self, at: Connections, version: Version) -> None:
-        """Revoke it."""
+        """Revoke it; of one that was given up nothing stays, and the one in use is nobody's predecessor any more."""
         async with at.transaction() as session:
             await api_keys.revoke(session, UUID(version.facts.get("key_id", str(version.id))))
+            if version.state != "previous" and (used := _key_id(at.places.cli_key)) is not None:
+                await api_keys.take_its_place_again(session, used)
+        if version.state != "previous":
+            await asyncio.to_thread(_next(at).unlink, missing_ok=True)
 
 
 def _next(at: Connections) -> Path:

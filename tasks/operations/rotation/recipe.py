@@ -32,7 +32,7 @@ log = logging.getLogger("vivesphere.debug")
 ROTATION = system("rotation")
 # Beside the facts of the kind: what stops where the credential breaks, for whoever cannot ask the vault.
 SERVES = "serves"
-Found = Literal["rotated", "removed", "waiting", "person", "failed"]
+Found = Literal["rotated", "removed", "abandoned", "waiting", "person", "failed"]
 
 
 class NoSuchKindError(LookupError):
@@ -106,8 +106,10 @@ async def plan(at: Connections) -> list[Planned]:
 
 
 async def due(at: Connections) -> list[Due]:
-    """Credentials that have something to do now, in the order of the plan."""
-    return [Due(one.kind, one.subject.name) for one in await plan(at) if one.step != "rest"]
+    """Credentials that have something to do now: what was given up, then in the order of the plan, so that what a
+    person wants ended does not wait behind a test that fails."""
+    wanted = sorted(await plan(at), key=lambda one: one.step != "give up")
+    return [Due(one.kind, one.subject.name) for one in wanted if one.step != "rest"]
 
 
 async def rotate(at: Connections, wanted: Iterable[Due]) -> list[Done]:
@@ -137,10 +139,7 @@ async def ask(at: Connections, kind_name: str, subject: str, actor: Actor, reaso
     Raises NoSuchKindError, NoSuchSubjectError, PermissionError where the settings leave it to another role, and
     NotNowError while a version is on its way or the one before is within its grace.
     """
-    kind = _kind(kind_name)
-    who = kind.rules(at.places.settings.rotation).who_may
-    if not any(grant.label is None and grant.role in (who, "admin") for grant in actor.grants):
-        raise PermissionError(f"{actor.name} may not rotate {kind_name}: that takes the role {who}, see `rotation`")
+    _may(at, _kind(kind_name), actor)
     async with at.transaction() as session:
         standing = _by_subject(await rotations.standing(session, kind_name))
         if subject not in standing:
@@ -163,22 +162,29 @@ async def ask(at: Connections, kind_name: str, subject: str, actor: Actor, reaso
     return begun
 
 
-async def abandon(at: Connections, kind_name: str, subject: str, actor: Actor, reason: str) -> None:
-    """Give up a version on its way and end it; the one in use stays. Raises NoSuchKindError, NotNowError."""
-    kind = _kind(kind_name)
+async def abandon(at: Connections, kind_name: str, subject: str, actor: Actor, reason: str) -> Version:
+    """Let a person give up a version on its way: the next run ends it, and the one in use stays.
+
+    Raises as `ask`: NotNowError where none is on its way, or it is tested and about to be used.
+    """
+    _may(at, _kind(kind_name), actor)
     async with at.transaction() as session:
-        pending = await rotations.pending(session, kind_name, subject)
-    if pending is None:
-        raise NotNowError(f"no version of {subject} is on its way")
-    async with _leased(at, pending.id) as held:
-        if held is None:
-            raise NotNowError(f"another process works on {subject} now; try again in a moment")
-        await kind.remove(at, held)
-        async with at.transaction() as session:
-            await _step(session, held, "abandoned", {})
-            await activity.note(
-                session, actor, "credentials.abandon", f"{kind_name}/{subject}", "security", reason=reason
-            )
+        given_up = await rotations.give_up(session, kind_name, subject, actor.name)
+        if given_up is None:
+            pending = await rotations.pending(session, kind_name, subject)
+            if pending is None:
+                raise NotNowError(f"no version of {subject} is on its way")
+            raise NotNowError(f"version {pending.version} of {subject} is tested and about to be used: rotate it anew")
+        await activity.note(
+            session,
+            actor,
+            "credentials.abandon",
+            f"{kind_name}/{subject}",
+            "security",
+            version=given_up.version,
+            reason=reason,
+        )
+    return given_up
 
 
 def rules(at: Connections, kind: Kind) -> Rules:
@@ -189,6 +195,12 @@ def rules(at: Connections, kind: Kind) -> Rules:
         timedelta(seconds=wanted.grace_seconds),
         wanted.schedule == "when_due",
     )
+
+
+def _may(at: Connections, kind: Kind, actor: Actor) -> None:
+    who = kind.rules(at.places.settings.rotation).who_may
+    if not any(grant.label is None and grant.role in (who, "admin") for grant in actor.grants):
+        raise PermissionError(f"{actor.name} may not rotate {kind.name}: that takes the role {who}, see `rotation`")
 
 
 def _away(error: Exception) -> str:
@@ -227,6 +239,7 @@ async def _planned(at: Connections, kind: Kind) -> list[Planned]:
         held = standing.get(one.name, _Standing())
         known = Held(
             held.pending.state if held.pending else None,
+            held.pending is not None and held.pending.given_up_by is not None,
             (held.current.current_at if held.current else None) or one.since,
             held.previous.remove_at if held.previous else None,
         )
@@ -279,6 +292,8 @@ async def _walk(at: Connections, kind: Kind, version: Version, serves: Facts) ->
     }
     subject, held = version.subject, version
     while held.state in NEXT:
+        if held.given_up_by is not None:
+            return await _give_up(at, kind, held)
         step = NEXT[held.state]
         try:
             facts = {**serves, **(await methods[step](at, held) or {})}
@@ -307,6 +322,27 @@ async def _walk(at: Connections, kind: Kind, version: Version, serves: Facts) ->
                 )
             held = await _step(session, held, LEADS_TO[step], facts)
     return Done(kind.name, subject, "rotated", f"version {held.version} is in use")
+
+
+async def _give_up(at: Connections, kind: Kind, held: Version) -> Done:
+    """End a version that no reader has seen: whoever saw that it was given up, or comes after it, does not finish."""
+    try:
+        await kind.remove(at, held)
+    except NotYet as error:
+        await _jot(at, held, str(error), error.facts)
+        return Done(kind.name, held.subject, "waiting", f"give up: {error}")
+    async with at.transaction() as session:
+        await _step(session, held, LEADS_TO["give up"], {})
+        await activity.note(
+            session,
+            ROTATION,
+            "credentials.abandoned",
+            f"{kind.name}/{held.subject}",
+            "security",
+            version=held.version,
+            asked_by=held.given_up_by,
+        )
+    return Done(kind.name, held.subject, "abandoned", f"version {held.version} is given up; the one in use stays")
 
 
 async def _step(session: AsyncSession, held: Version, state: State, facts: Facts) -> Version:

@@ -119,7 +119,7 @@ async def provide(at: Connections, name: str, secret: SecretStr, actor: Actor) -
     app = await _app(at, name)
     async with at.transaction() as session:
         pending = await rotations.pending(session, NAME, name)
-    if pending is None or pending.state == "tested":
+    if pending is None or pending.state == "tested" or pending.given_up_by is not None:
         raise NotAskedForError(
             f"no rotation waits for a secret of {name}: begin one with `vivesphere rotate {NAME} {name}`"
         )
