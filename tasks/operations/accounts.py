@@ -25,6 +25,7 @@ from tasks.operations import access_tokens, activity, consent
 from tasks.operations.access_tokens import NEVER, AccessToken
 from tasks.operations.consent import ConsentError
 from tasks.store import base, bots, personas, posts, x_apps
+from tasks.store.bots import BotRow
 from tasks.store.x_apps import AppRow
 
 # Accounts taken in at once; X's and the vault's work, not ours.
@@ -46,6 +47,10 @@ class NewBotError(ValueError):
 
 class CredentialsRefusedError(RuntimeError):
     """X does not take the credentials, or they are of another account; nothing was kept."""
+
+
+class _TokenEndedError(CredentialsRefusedError):
+    """X does not take the token, which may have ended."""
 
 
 # What stops one account of many, in words for people.
@@ -90,7 +95,7 @@ class Adopted:
     """What became of one account that came with tokens from elsewhere; `said` is for people, without a secret."""
 
     handle: str
-    result: Literal["created", "connected", "unchanged", "refused"]
+    result: Literal["created", "connected", "unchanged", "waiting", "refused"]
     said: str
 
 
@@ -98,6 +103,7 @@ async def adopt(at: Connections, wanted: Sequence[NewBot], attested: str, actor:
     """Take accounts in with the tokens they have, each tried on X; one that is refused stops no other.
 
     A bot that is connected keeps the tokens in the vault, which may be newer, so that doing it twice does no harm.
+    Where an access token has ended, the one refresher takes the account in by its refresh token: operations/adoption.
     `attested` is who says that the accounts are theirs; it is audited beside each.
     """
     slots = asyncio.Semaphore(AT_ONCE)
@@ -119,7 +125,10 @@ async def _adopt_one(at: Connections, wanted: NewBot, attested: str, actor: Acto
         known = await bots.by_handles(session, [wanted.bot_name], actor.within("bots.write"))
         now = await base.now(session)
     if not known:
-        made = await create(at, wanted, actor, attested)
+        try:
+            made = await create(at, wanted, actor, attested)
+        except _TokenEndedError:
+            return await _to_refresher(at, wanted, None, attested, actor)
         return Adopted(made.handle, "created", made.said)
     bot = known[wanted.bot_name.lower()]
     if bot.state != "needs_login":
@@ -127,9 +136,12 @@ async def _adopt_one(at: Connections, wanted: NewBot, attested: str, actor: Acto
     if isinstance(wanted.credentials, OAuth2Credentials) and wanted.credentials.refresh_token and bot.x_app_id is None:
         raise NewBotError(NO_APP)
     token = _token(wanted.credentials, now)
-    account = await _account(at, bot.handle, token)
+    try:
+        account = await whose(at, bot.handle, token)
+    except _TokenEndedError:
+        return await _to_refresher(at, wanted, bot, attested, actor)
     named = consent.bio_names(account.description, bot.operator_handle)
-    changed = {"x_user_id": account.id, "bio_checked_at": now, "bio_names_operator": named}
+    changed = {"x_user_id": account.id, "bio_checked_at": now, "bio_names_operator": named, "adopting": False}
     try:
         versions = await access_tokens.keep(at, bot.id, token, _refresh_token(wanted.credentials), now)
         async with at.transaction() as session:
@@ -141,6 +153,39 @@ async def _adopt_one(at: Connections, wanted: NewBot, attested: str, actor: Acto
         await _forget(at, bot.id)
         raise HandleTakenError(f"another bot speaks for the account of @{bot.handle} already") from error
     return Adopted(bot.handle, "connected", f"connected as account {account.id}")
+
+
+async def _to_refresher(at: Connections, wanted: NewBot, known: BotRow | None, attested: str, actor: Actor) -> Adopted:
+    """Leave a refresh token to the one who may send it; raises the refusal again where there is none."""
+    given, handle = wanted.credentials, wanted.bot_name
+    if not isinstance(given, OAuth2Credentials) or given.refresh_token is None:
+        raise CredentialsRefusedError("X does not take this token, and no refresh token came with it")
+    waits = "its access token has ended: the next run of rotate-credentials refreshes it, and tries it on X"
+    if known is not None and known.adopting:
+        return Adopted(known.handle, "waiting", waits)
+    around: _Around | None = None
+    async with at.transaction() as session:
+        now = await base.now(session)
+        if known is None:
+            around = await _around(session, wanted, actor)
+            bot_id, app_id = around.bot_id, around.app.id if around.app else None
+        else:
+            bot_id, app_id = known.id, known.x_app_id
+    if app_id is None:
+        raise NewBotError(NO_APP)
+    ended = AccessToken(given.access_token, now)
+    try:
+        versions = await access_tokens.keep(at, bot_id, ended, given.refresh_token, now)
+        if around is not None:
+            await _add(at, wanted, around, actor)
+        async with at.transaction() as session:
+            await access_tokens.note(session, bot_id, versions, ended, now, _scopes(given))
+            await bots.change(session, bot_id, adopting=True)
+            await activity.note(session, actor, "bots.adopt", handle, "security", bot_id=bot_id, why=attested)
+    except BaseException:
+        await _forget(at, bot_id)
+        raise
+    return Adopted(handle, "waiting", waits)
 
 
 async def create(at: Connections, wanted: NewBot, actor: Actor, attested: str | None = None) -> Created:
@@ -157,7 +202,7 @@ async def create(at: Connections, wanted: NewBot, actor: Actor, attested: str | 
         await _add(at, wanted, around, actor)
         return await _to_sign_in(at, wanted.bot_name, around, actor)
     token = _token(wanted.credentials, around.asked_at)
-    account = await _account(at, wanted.bot_name, token)
+    account = await whose(at, wanted.bot_name, token)
     refresh_token = _refresh_token(wanted.credentials)
     if refresh_token is not None and around.app is None:
         raise NewBotError(NO_APP)
@@ -208,11 +253,13 @@ def _token(given: OAuth1Credentials | OAuth2Credentials, now: datetime) -> Acces
     return AccessToken(OAuth1(app, given.access_token, given.access_token_secret), NEVER)
 
 
-async def _account(at: Connections, handle: str, token: AccessToken) -> User:
-    """Whose credentials these are, by X's own word."""
+async def whose(at: Connections, handle: str, token: AccessToken) -> User:
+    """The account whose credentials these are by X's own word; raises CredentialsRefusedError, XError."""
     try:
         found = (await at.x.me(token.value)).data
-    except (Unauthorized, Refused) as error:
+    except Unauthorized as error:
+        raise _TokenEndedError(f"X does not take these credentials: {error.detail}") from None
+    except Refused as error:
         raise CredentialsRefusedError(f"X does not take these credentials: {error.detail}") from None
     except NotSent as error:
         if error.retryable:

@@ -184,7 +184,7 @@ async def _look(at: Connections, bot: BotRow) -> _Look:
 async def _refresh(
     at: Connections, bot: BotRow, lease: Lease, look: _Look, refresh: Secret, *, replay: bool
 ) -> Refreshed:
-    if bot.state not in REFRESHED_IN:
+    if bot.state not in REFRESHED_IN and not bot.adopting:
         return Refreshed(bot.handle, "waiting", f"the bot is {bot.state}: its tokens are left alone", look.token)
     settings = at.places.settings.credentials
     app = await _app(at, bot)

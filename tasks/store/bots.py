@@ -49,6 +49,7 @@ bots = Table(
     Column("label_confirmed_by", Text),
     Column("bio_checked_at", Instant),
     Column("bio_names_operator", Boolean, nullable=False, server_default="false"),
+    Column("adopting", Boolean, nullable=False, server_default="false"),
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("created_at", Instant, nullable=False, server_default=app_now),
     Column("updated_at", Instant, nullable=False, server_default=app_now),
@@ -57,7 +58,7 @@ bots = Table(
 
 @dataclass(frozen=True)
 class BotRow:
-    """A bot as it stands."""
+    """A bot as it stands; `adopting`: its tokens came from elsewhere, and a first refresh will tell whose they are."""
 
     id: UUID
     handle: str
@@ -75,6 +76,7 @@ class BotRow:
     label_confirmed_by: str | None
     bio_checked_at: datetime | None
     bio_names_operator: bool
+    adopting: bool
     revision: int
 
 
@@ -95,6 +97,7 @@ _COLUMNS = (
     bots.c.label_confirmed_by,
     bots.c.bio_checked_at,
     bots.c.bio_names_operator,
+    bots.c.adopting,
     bots.c.revision,
 )
 _SELECTED = select(*_COLUMNS).join_from(bots, personas)
@@ -162,6 +165,12 @@ async def list_all(
     if label:
         wanted = wanted.where(bots.c.labels.any(label))
     return [BotRow(**values(row)) for row in await session.execute(wanted)]
+
+
+async def adopting(session: AsyncSession) -> dict[UUID, str]:
+    """Handles of bots whose tokens wait for their first refresh."""
+    found = await session.execute(select(bots.c.id, bots.c.handle).where(bots.c.adopting).order_by(bots.c.id))
+    return {row.id: row.handle for row in found}
 
 
 async def lose_login(session: AsyncSession, bot_ids: Sequence[UUID]) -> Sequence[str]:

@@ -125,4 +125,6 @@ async def _version(at: Connections, transit: int) -> Version:
     async with at.transaction() as session:
         now = await base.now(session)
     facts = {"transit": transit}
-    return Version(uuid4(), "data_keys", TRANSIT_KEY, transit, "created", facts, None, "bench", now, now, None, None, 1)
+    return Version(
+        uuid4(), "data_keys", TRANSIT_KEY, transit, "created", facts, None, "bench", now, now, None, None, None, 1
+    )

@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import jsonschema
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from blocks.postgres.engine import Login
 from blocks.vault.errors import Denied
 from blocks.x.signing import OAuth1
 from config.places import Places
 from config.settings import Settings
+from tasks.connections import open_connections
 from tasks.domain.credentials import access_path, refresh_path
 from tasks.operations import access_tokens
+from tasks.operations.rotation import x_user_tokens
 from tests.gateway.conftest import Front, a_key, a_user, let_admin_choose, served
 from tests.openbao_process import OpenBaoProcess
+from tests.postgres_process import PostgresProcess
 from tests.x_sandbox_process import XSandboxProcess
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -408,3 +413,85 @@ async def test_accounts_are_taken_in_with_the_tokens_they_have_and_a_second_time
             assert secret not in first.text + again.text
         for wrong in ({"bots": wanted}, {"attested": attested, "bots": []}):
             assert (await front.call("POST", "/bots/adopt", json=wrong)).status_code == 422
+
+
+@pytest.mark.promise("C3")
+async def test_tokens_that_have_ended_are_refreshed_once_by_the_refresher_and_taken_in_if_they_are_the_bots(
+    with_x: tuple[XSandboxProcess, Places], vault: OpenBaoProcess, postgres: PostgresProcess, sessions: Sessions
+) -> None:
+    x, places = with_x
+    made = x.app("app")
+    client = (made["client_id"], made["client_secret"])
+    names = ("tram_line_9", "bus_line_4", "spent", "somebody_else")
+    tram, bus, spent, other = (
+        {name: tokens[name] for name in ("access_token", "refresh_token")} for tokens in x.tokens(*names)
+    )
+    used = {"grant_type": "refresh_token", "refresh_token": spent["refresh_token"]}
+    async with httpx.AsyncClient(trust_env=False) as elsewhere:
+        (await elsewhere.post(f"{x.url}/2/oauth2/token", data=used, auth=client)).raise_for_status()
+    x.clock(forward_seconds=7500)
+    x.account("tram_line_9", description="Automated by @vive_ops")
+    given = {"tram_line_9": tram, "bus_line_4": bus, "spent": spent, "not_mine": other, "alone": {"access_token": "x"}}
+    wanted = [
+        {"bot_name": handle, "operator_handle": "vive_ops", "credentials": {"type": "oauth2", **tokens}}
+        for handle, tokens in given.items()
+    ]
+    adoption = {"attested": "Anna Berger, head of press: all of these are ours", "bots": wanted}
+    of_keys = vault.places.settings.model_copy(update={"postgres": places.settings.postgres, "x": places.settings.x})
+    login = Login("vivesphere_app", postgres.password)
+    async with served(places) as front, open_connections("keys", Places(of_keys), own_login=login) as keys:
+        app = {"name": "main", "use_case": "Service", "client_id": client[0], "client_secret": client[1]}
+        await front.call("POST", "/apps", json=app)
+        await front.call("POST", "/bots/create", json={"bot_name": "bus_line_4"})
+
+        async def adopted() -> list[str]:
+            answer = await front.call("POST", "/bots/adopt", json=adoption)
+            return [one["result"] for one in answer.json()]
+
+        async def refreshed() -> dict[str, tuple[str, str]]:
+            found = await x_user_tokens.refresh(keys, await x_user_tokens.due(keys))
+            return {one.handle: (one.state, one.said.partition(";")[0]) for one in found}
+
+        def spends() -> int:
+            asked = [entry for entry in x.ledger("token") if entry["grant"] == "refresh_token"]
+            return len([entry for entry in asked if entry["result"] == "granted"])
+
+        before = spends()
+        assert [await adopted() for _ in range(2)] == [["waiting"] * 4 + ["refused"]] * 2
+        ids = {bot["handle"]: UUID(bot["id"]) for bot in (await front.call("GET", "/bots")).json()}
+        assert vault.kv("keys").read(refresh_path(ids["tram_line_9"])).version == 1
+        x.fault("error", endpoint="GET /2/users/me", account="tram_line_9")
+        first = await refreshed()
+        assert first.pop("tram_line_9")[0] == "waiting"
+        assert {handle: state for handle, (state, _) in first.items()} == {
+            "bus_line_4": "refreshed",
+            "spent": "needs_login",
+            "not_mine": "needs_login",
+        }
+        assert first["not_mine"][1] == "not taken in: these credentials are of @somebody_else, not of @not_mine"
+        x.heal()
+        assert {handle: state for handle, (state, _) in (await refreshed()).items()} == {"tram_line_9": "fresh"}
+        assert (spends() - before, await refreshed()) == (3, {})
+        shown = (await front.call("GET", "/bots")).json()
+        assert {bot["handle"]: (bot["state"], bot["bio_names_operator"]) for bot in shown} == {
+            "tram_line_9": ("active", True),
+            "bus_line_4": ("active", False),
+            "spent": ("needs_login", False),
+            "not_mine": ("needs_login", False),
+        }
+        read = access_tokens.read(vault.kv("poster").read(access_path(ids["tram_line_9"])))
+        assert (await keys.x.me(read.value)).data.username == "tram_line_9"
+        assert (await adopted())[:2] == ["unchanged", "unchanged"]
+    async with sessions.begin() as session:
+        rows = await session.execute(
+            text("SELECT subject, action, actor FROM audit_log WHERE action LIKE 'bots.%adopt%' ORDER BY id")
+        )
+        noted = [(row.subject, row.action, row.actor) for row in rows]
+        every = "".join(row[0] for row in await session.execute(text("SELECT t::text FROM audit_log AS t")))
+    assert {row for row in noted if row[0] in ("tram_line_9", "spent")} == {
+        ("tram_line_9", "bots.adopt", "admin/cli"),
+        ("tram_line_9", "bots.adopted", "rotate-credentials"),
+        ("spent", "bots.adopt", "admin/cli"),
+        ("spent", "bots.not_adopted", "rotate-credentials"),
+    }
+    assert not [value for tokens in (tram, bus, spent, other) for value in tokens.values() if value in every]

@@ -69,12 +69,13 @@ class Adoption(BaseModel):
 
 
 class AdoptedView(BaseModel):
-    """What became of one account; an `unchanged` one was connected before and keeps the tokens it has."""
+    """What became of one account; an `unchanged` one was connected before and keeps the tokens it has, one that is
+    `waiting` is taken in by the first refresh of its token."""
 
     model_config = ConfigDict(from_attributes=True)
 
     handle: str
-    result: Literal["created", "connected", "unchanged", "refused"]
+    result: Literal["created", "connected", "unchanged", "waiting", "refused"]
     said: str
 
 

@@ -9,19 +9,25 @@ from uuid import UUID
 from blocks.vault.errors import VaultError
 from tasks.connections import Connections
 from tasks.domain.rotation import refresh_at
+from tasks.operations import adoption
 from tasks.operations.credentials import fresh_token
 from tasks.operations.patience import PASSING
 from tasks.operations.token_refresh import State, WithoutAppError
-from tasks.store import base, credentials, refresh_attempts
+from tasks.store import base, bots, credentials, refresh_attempts
 
 
 @dataclass(frozen=True)
 class Due:
-    """A bot whose token is to be looked at; `settle` because an earlier refresh left something to do."""
+    """A bot whose token is to be looked at.
+
+    `settle`: an earlier refresh left something to do. `adopting`: its tokens came from elsewhere, and their first
+    refresh tells whose they are.
+    """
 
     bot_id: UUID
     handle: str
     settle: bool
+    adopting: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,19 +41,25 @@ class Rotated:
 
 
 async def due(at: Connections) -> list[Due]:
-    """Bots with something left to do, then those whose token falls due, soonest end first."""
+    """Bots with something left to do, then those that wait to be taken in, then those whose token falls due, soonest
+    end first."""
     settings = at.places.settings.credentials
     earliest = timedelta(seconds=settings.refresh_earliest_seconds)
     latest = timedelta(seconds=settings.refresh_latest_seconds)
     async with at.transaction() as session:
         now = await base.now(session)
         pending = await refresh_attempts.bots_with_pending(session)
+        adopting = await bots.adopting(session)
         expiring = await credentials.expiring(session, earliest)
-    found = [Due(bot_id, handle, settle=True) for bot_id, handle in pending.items()]
+    found = [Due(bot_id, handle, settle=True, adopting=bot_id in adopting) for bot_id, handle in pending.items()]
+    found += [
+        Due(bot_id, handle, settle=False, adopting=True) for bot_id, handle in adopting.items() if bot_id not in pending
+    ]
     return found + [
         Due(row.bot_id, row.handle, settle=False)
         for row in expiring
-        if row.bot_id not in pending and now >= refresh_at(row.bot_id, row.issued_at, row.expires_at, earliest, latest)
+        if row.bot_id not in pending.keys() | adopting.keys()
+        and now >= refresh_at(row.bot_id, row.issued_at, row.expires_at, earliest, latest)
     ]
 
 
@@ -65,6 +77,8 @@ async def refresh(at: Connections, wanted: Sequence[Due]) -> list[Rotated]:
 async def _refresh_one(at: Connections, due: Due) -> Rotated:
     try:
         found = await fresh_token(at, due.bot_id, settle=due.settle)
+        if due.adopting:
+            found = await adoption.prove(at, due.bot_id, found)
     except WithoutAppError as error:
         return Rotated(due.handle, "waiting", str(error), None)
     except VaultError as error:
