@@ -313,6 +313,7 @@ class DataKeys(KindOfRotation):
     schedule: Literal["when_due", "by_hand"] = _schedule()
     who_may: Literal["operator", "admin"] = _who_may()
     batch: int = tuning(1000, "Records wrapped again in one request to the vault.", ge=1, le=10_000)
+    lanes: int = tuning(2, "Such requests under way at the same time.", ge=1, le=8)
     records_per_minute: int = tuning(
         1_200_000, "Records wrapped again in a minute at most, so that others get a word in.", ge=60, le=60_000_000
     )

@@ -6,6 +6,7 @@ on it, so whoever comes after a kill sees what is left.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -74,41 +75,41 @@ class DataKeys:
         await asyncio.to_thread(at.transit.raise_minimum, TRANSIT_KEY, current.facts["transit"])
 
     async def _wrap_all(self, at: Connections, transit: int, wrapped: int) -> Facts:
-        """One batch is read and another written while a third is at the vault; raises NotYet once this run's time is
-        over."""
+        """Batches side by side, and the next is read meanwhile; raises NotYet once this run's time is over."""
         wanted = self.rules(at.places.settings.rotation)
         began, done = ticks(), 0
         reading = asyncio.create_task(_left(at, transit, None, wanted.batch))
-        writing = asyncio.create_task(asyncio.sleep(0))
+        under_way: deque[asyncio.Task[None]] = deque()
         try:
             while batch := await reading:
                 reading = asyncio.create_task(_left(at, transit, UUID(batch[-1].id), wanted.batch))
-                new = await asyncio.to_thread(
-                    at.transit.rewrap, TRANSIT_KEY, [Sealed(key.bot_id, key.wrapped_key) for key in batch]
-                )
-                await writing
-                # None is damaged, and stays as it is: the test finds it.
-                good = [(key, text.text) for key, text in zip(batch, new, strict=True) if text is not None]
-                writing = asyncio.create_task(_write(at, [key for key, _ in good], [text for _, text in good]))
+                if len(under_way) == wanted.lanes:
+                    await under_way.popleft()
+                under_way.append(asyncio.create_task(_wrap(at, batch)))
                 done += len(batch)
                 if ticks() - began > wanted.run_seconds:
-                    await writing
+                    await asyncio.gather(*under_way)
                     noted = {"wrapped": wrapped + done}
                     raise NotYet(f"{wrapped + done} records are wrapped again, the next run goes on", noted)
                 await asyncio.sleep(max(0.0, 60 * done / wanted.records_per_minute - (ticks() - began)))
-            await writing
+            await asyncio.gather(*under_way)
         finally:
-            for task in (reading, writing):
+            for task in (reading, *under_way):
                 task.cancel()
-            await asyncio.gather(reading, writing, return_exceptions=True)
+            await asyncio.gather(reading, *under_way, return_exceptions=True)
         return {"wrapped": wrapped + done}
+
+
+async def _wrap(at: Connections, batch: Sequence[WrappedKey]) -> None:
+    new = await asyncio.to_thread(
+        at.transit.rewrap, TRANSIT_KEY, [Sealed(key.bot_id, key.wrapped_key) for key in batch]
+    )
+    # None is damaged, and stays as it is: the test finds it.
+    good = [(key, text.text) for key, text in zip(batch, new, strict=True) if text is not None]
+    async with at.transaction() as session:
+        await bot_records.wrap_again(session, [key for key, _ in good], [text for _, text in good])
 
 
 async def _left(at: Connections, transit: int, after: UUID | None, limit: int) -> Sequence[WrappedKey]:
     async with at.transaction() as session:
         return await bot_records.wrapped_before(session, transit, after, limit)
-
-
-async def _write(at: Connections, keys: Sequence[WrappedKey], wrapped: Sequence[str]) -> None:
-    async with at.transaction() as session:
-        await bot_records.wrap_again(session, keys, wrapped)
