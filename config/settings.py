@@ -212,6 +212,13 @@ class Posting(Section):
     misfire_grace_seconds: float = policy(
         900.0, "How late a post with `send_if_within` may be where it does not say so itself.", ge=1, le=604_800
     )
+    probe_seconds: float = policy(
+        60.0,
+        "Wait before X is asked again whether an app or a bot that it silenced may speak, in seconds; doubles with each"
+        " no, up to an hour.",
+        ge=0.1,
+        le=3600,
+    )
     catch_up_gap_seconds: float = policy(
         60.0, "Least time between two late posts of one bot, in seconds, so that no bot bursts.", ge=0, le=86_400
     )

@@ -155,13 +155,17 @@ def _link_line(link: dict[str, Any]) -> str:
     return f"@{link['handle']}  until {output.local(link['expires_at'])}  {link['url']}"
 
 
+# What a bot is until its owner has connected its account.
+SILENT = ("needs_login", "suspended")
+
+
 def _wait_for_owners(gateway: Api, handles: set[str]) -> set[str]:
     """Say of each bot when it is connected; those that are not once a person ends it by Ctrl+C."""
     left = set(handles)
     output.say(f"waiting for {len(left)} owners; Ctrl+C ends this, and the links stay good", problem=True)
     try:
         while left:
-            waiting = {bot["handle"] for bot in gateway.get("/bots", state="needs_login")}
+            waiting = {bot["handle"] for state in SILENT for bot in gateway.get("/bots", state=state)}
             for handle in sorted(left - waiting):
                 left.discard(handle)
                 output.say(f"@{handle} is connected, {len(left)} to go")

@@ -28,7 +28,7 @@ def register(program: typer.Typer) -> None:
 
 
 def list_breakers(as_json: Json = False) -> None:
-    """List the breakers that are open."""
+    """List the breakers that are open, and what X says where it is asked again."""
     with api() as gateway:
         found = gateway.get("/breakers")
     if as_json:
@@ -42,15 +42,19 @@ def close(
     reason: Annotated[str, typer.Option(help="What was put right; it goes to the audit.")],
     as_json: Json = False,
 ) -> None:
-    """Let an app or a bot speak again."""
+    """Have X asked now whether it takes an app or a bot again; once it does, their posts go out."""
     with api() as gateway:
         closed = gateway.post(f"/breakers/{breaker_id}/close", {"reason": reason})
     if as_json:
         output.as_json(closed)
     else:
-        output.say(f"closed: {closed['over']} speaks again; if X still says no, it opens anew")
+        output.say(
+            f"X is asked for {closed['over']} by the next run; once it answers well the posts go out. "
+            "`vivesphere breakers list` shows what it says"
+        )
 
 
 def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    until = output.local(row["ends_at"]) or "a person closes it"
-    return {**row, "since": output.local(row["opened_at"]), "until": until}
+    until = "X says yes" if row["half_open"] else output.local(row["ends_at"]) or "a person closes it"
+    said = f"; asked again: {row['probe_said']}" if row["probe_said"] else ""
+    return {**row, "since": output.local(row["opened_at"]), "until": until, "evidence": row["evidence"] + said}

@@ -62,3 +62,22 @@ def day_of(now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     midnights = (datetime.combine(on, time(), zone) for on in (day, day + timedelta(days=1)))
     start, end = (midnight.astimezone(UTC) for midnight in midnights)
     return start, end
+
+
+# X's shortest windows have turned by then.
+THROTTLE_PAUSE_MOST = timedelta(minutes=15)
+PROBE_PAUSE_MOST = timedelta(hours=1)
+# A pause is up to so much longer, so that those who wait do not all come back together.
+JITTER_SHARE = 0.25
+
+
+def throttle_pause(refused_for: timedelta, first: timedelta, chance: float) -> timedelta:
+    """How long to wait where X says "too many" and not until when: as long again as it has said so without a break,
+    `first` at least and 15 minutes at most, and by `chance` from 0 to 1 up to a quarter more."""
+    return min(max(refused_for, first), THROTTLE_PAUSE_MOST) * (1 + JITTER_SHARE * chance)
+
+
+def probe_pause(first: timedelta, probes: int, chance: float) -> timedelta:
+    """How long to wait after the nth no to a probe: `first`, doubled each time up to an hour, and up to a quarter
+    more by `chance` from 0 to 1."""
+    return min(first * 2.0 ** min(probes - 1, 30), PROBE_PAUSE_MOST) * (1 + JITTER_SHARE * chance)

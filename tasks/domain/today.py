@@ -115,7 +115,13 @@ def _items(facts: Facts) -> Iterator[Item]:
     for stop in facts.stops:
         yield Item("stopped", 1, _silenced(stop), "vivesphere resume, once the reason is gone")
     for breaker in facts.breakers:
-        yield Item("breaker open", 1, _silenced(breaker), "see the account or the app on X's pages", person=True)
+        yield Item(
+            "breaker open",
+            1,
+            _silenced(breaker),
+            "put it right on X's pages, then `vivesphere breakers close ID`",
+            person=True,
+        )
     for one in facts.budgets:
         if one.forecast_usd > one.budget_usd * BUDGET_SHARE:
             booked = f"{one.app}: ${one.booked_usd:.2f} of ${one.budget_usd:.2f} booked"
@@ -152,7 +158,13 @@ def _bots(facts: Facts) -> Iterator[Item]:
     if lost := bots.get("needs_login"):
         yield Item("needs login", lost.count, _named(lost), "vivesphere bots login HANDLE", person=True)
     if suspended := bots.get("suspended"):
-        yield Item("suspended", suspended.count, _named(suspended), "see the account on X", person=True)
+        yield Item(
+            "suspended",
+            suspended.count,
+            _named(suspended),
+            "appeal or unlock on X; `vivesphere breakers list`",
+            person=True,
+        )
     if facts.tokens.count:
         ended = facts.tokens.oldest is not None and facts.tokens.oldest <= facts.now
         said = f"{'ended' if ended else 'end soon'} and not renewed: {_named(facts.tokens)}"

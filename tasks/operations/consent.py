@@ -17,7 +17,7 @@ from blocks.x.oauth import OAuthApp
 from tasks.connections import Connections
 from tasks.domain.credentials import client_path
 from tasks.domain.roles import Actor
-from tasks.operations import access_tokens, activity
+from tasks.operations import access_tokens, activity, breakers
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.bots import NoSuchBotError
 from tasks.store import base, bots, connect_links, consents, x_apps
@@ -116,11 +116,12 @@ async def finish(at: Connections, state: str, code: SecretStr, actor: Actor) -> 
         await bots.change(
             session,
             bot.id,
-            state="active" if bot.state == "needs_login" else bot.state,
+            state="active" if bot.state in ("needs_login", "suspended") else bot.state,
             x_user_id=user.id,
             bio_checked_at=instant,
             bio_names_operator=named,
         )
+        await breakers.signed_in(session, bot.id, actor)
         await activity.note(session, actor, "consent.finish", bot.handle, "security", bot_id=bot.id, x_user_id=user.id)
     return Connected(bot.handle, user.id, named)
 

@@ -22,7 +22,7 @@ from tasks.domain.misfire import CaughtUp
 from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
-from tasks.operations import media
+from tasks.operations import breakers, media
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import Unusable, access_tokens, tokens_in_memory
 from tasks.operations.outbox import Outbox, Sent
@@ -301,7 +301,7 @@ async def open_window(
         window = Window(at, sender, outbox, length, extends=seconds is None)
         windows = at.kept(_Windows, _Windows)
         windows[sender] = window
-        beside = [asyncio.create_task(work) for work in (window.beat(), window.listen())]
+        beside = [asyncio.create_task(work) for work in (window.beat(), window.listen(), breakers.keep_probing(at))]
         ended = asyncio.Event()
         uploading = asyncio.create_task(media.keep_uploading(at, ended, upload or partial(media.upload, at)))
         try:

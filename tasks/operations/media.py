@@ -18,7 +18,7 @@ from blocks.x.media import AltText, NewMedia, UploadedMedia
 from tasks.connections import Connections
 from tasks.domain.media import ALT_TEXT_CHARACTERS_MAX, HEAD_BYTES, MediaError, UploadedKey, check_size, kind_of
 from tasks.domain.roles import Actor
-from tasks.operations import activity
+from tasks.operations import activity, breakers
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.credentials import access_tokens
@@ -184,6 +184,7 @@ async def _lay(at: Connections, needed: NeededUpload, token: AccessToken) -> str
         if needed.alt_text:
             await x_media.describe(at.x.caller, token.value, AltText(id=laid.id, text=needed.alt_text))
     except XError as error:
+        await breakers.heed_read(at, needed.bot_id, error)
         return ": ".join(part for part in (error.problem, error.detail) if part) or type(error).__name__
     except (ValidationError, *PASSING) as error:
         return f"it could not be read: {type(error).__name__}"

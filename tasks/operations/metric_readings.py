@@ -13,7 +13,7 @@ from blocks.x.refusals import problem_of
 from blocks.x.signing import Authorization
 from tasks.connections import Connections
 from tasks.domain.sampling import ABSENCES, Absence
-from tasks.operations import governor
+from tasks.operations import breakers, governor
 from tasks.operations.credentials import AccessTokens
 from tasks.operations.governor import NotNow
 
@@ -81,6 +81,7 @@ async def read(
             await governor.used(at, granted, 0)
         reading.problem, reading.retry_at = str(error), error.retry_at
         reading.reader_suspended = isinstance(error, Suspended)
+        await breakers.heed_read(at, reader.bot_id, error)
         return reading
     reading.observed_at = granted.at
     reading.found = {one.id: one for one in answer.data}

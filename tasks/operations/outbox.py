@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from http import HTTPStatus
 from itertools import count
 from typing import Literal
 from uuid import UUID
@@ -18,14 +17,14 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from blocks.x.errors import Duplicate, Exhausted, NoAnswer, NotSent, Refused, Suspended, Throttled, Unauthorized, XError
+from blocks.x.errors import Duplicate, NoAnswer, NotSent, Throttled, Unauthorized, XError
 from blocks.x.limits import Limits, Window
 from blocks.x.wire import CreateMedia, CreatePoll, CreatePost, CreateReply
 from config.settings import Posting
 from tasks.connections import Connections
 from tasks.domain import clock
 from tasks.domain.budget import cost_usd
-from tasks.domain.posts import Cause, Ended, Left, NextStep, Outcome, after_attempt, on_resend, traceparent
+from tasks.domain.posts import Ended, Left, NextStep, Outcome, after_attempt, on_resend, traceparent
 from tasks.domain.turns import Turns
 from tasks.operations import breakers, governor, marks
 from tasks.operations.access_tokens import AccessToken
@@ -257,7 +256,7 @@ class Outbox:
                 detail=error.detail,
                 retry_at=error.retry_at,
                 duplicate=isinstance(error, Duplicate),
-                silences=_silences(error),
+                silences=breakers.cause_of(error),
                 left=_left(error.limits),
             )
         return Outcome(
@@ -381,14 +380,3 @@ def _left(limits: Limits | None) -> tuple[Left, ...]:
         for per, window in told
         if window and window.remaining is not None and window.reset_at is not None
     )
-
-
-def _silences(error: XError) -> Cause | None:
-    match error:
-        case Exhausted():
-            return "credits" if error.status == HTTPStatus.PAYMENT_REQUIRED else "usage_capped"
-        case Suspended():
-            return "suspended"
-        case Refused() if error.status == HTTPStatus.FORBIDDEN and not isinstance(error, Duplicate):
-            return "policy_refusals"
-    return None

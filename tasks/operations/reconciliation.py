@@ -19,7 +19,7 @@ from tasks.domain import reconciliation as rules
 from tasks.domain.posts import DUPLICATE, NextStep, Outcome
 from tasks.domain.reconciliation import Decision, Doubt, Look, Seen, Terms, Verdict
 from tasks.domain.sightings import Sighting, Wanted, id_before, look_for, made_at
-from tasks.operations import governor
+from tasks.operations import breakers, governor
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import AccessTokens, Unusable, access_tokens
 from tasks.operations.governor import NotNow
@@ -118,6 +118,7 @@ async def _delete(at: Connections, post: UnwantedPost, token: AccessToken | Unus
         try:
             await at.x.delete_post(token.value, post.x_post_id)
         except XError as error:
+            await breakers.heed_read(at, post.bot_id, error)
             gone = isinstance(error, Refused) and error.status == 404
             problem = None if gone else str(error)
     if problem is not None:
@@ -151,6 +152,7 @@ async def _read(at: Connections, doubts: Sequence[InDoubt], token: AccessToken |
         except XError as error:
             if isinstance(error, Unauthorized):
                 at.kept(AccessTokens, AccessTokens).forget(account.bot_id)
+            await breakers.heed_read(at, account.bot_id, error)
             return str(error)
         await governor.used(at, granted, len(answer.data))
         found += [_sighting(post) for post in answer.data]

@@ -184,6 +184,26 @@ async def lose_login(session: AsyncSession, bot_ids: Sequence[UUID]) -> Sequence
     return [row.handle for row in found]
 
 
+async def suspend(session: AsyncSession, bot_id: UUID) -> bool:
+    """An active bot whose account X has suspended or locked becomes suspended; False where it is not active."""
+    return await _move(session, bot_id, "active", "suspended")
+
+
+async def restore(session: AsyncSession, bot_id: UUID) -> bool:
+    """A suspended bot becomes active; False where it is not suspended."""
+    return await _move(session, bot_id, "suspended", "active")
+
+
+async def _move(session: AsyncSession, bot_id: UUID, before: str, after: str) -> bool:
+    found = await session.execute(
+        update(bots)
+        .where(bots.c.id == bot_id, bots.c.state == before)
+        .values(state=after, revision=bots.c.revision + 1, updated_at=app_now)
+        .returning(bots.c.id)
+    )
+    return found.first() is not None
+
+
 async def count_by_app(session: AsyncSession) -> dict[UUID | None, int]:
     """How many bots sign in through each app; those that have left are not counted."""
     found = await session.execute(

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, text
+from sqlalchemy import and_, case, func, literal_column, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.attempts import publish_attempts
@@ -111,11 +111,13 @@ async def silences(session: AsyncSession, bot_id: UUID) -> Sequence[Row]:
         )
     )
     breaker = (
-        select(func.concat("X stands against it (", breakers.c.cause, "): ", breakers.c.evidence), breakers.c.ends_at)
+        select(
+            func.concat("X stands against it (", breakers.c.cause, "): ", func.said_of(literal_column("breakers"))),
+            case((breakers.c.ends_at > app_now, breakers.c.ends_at)),
+        )
         .join(bots, bots.c.id == bot_id)
         .where(
             breakers.c.closed_at.is_(None),
-            or_(breakers.c.ends_at.is_(None), breakers.c.ends_at > app_now),
             or_(breakers.c.x_app_id == bots.c.x_app_id, breakers.c.bot_id == bots.c.id),
         )
     )

@@ -167,8 +167,7 @@ _OVERDUE = text(
             AND (other.ends_at IS NULL OR other.ends_at > (SELECT app_now())) AND (other.scope = 'fleet'
             OR other.x_app_id = bot.x_app_id OR other.bot_id = bot.id OR other.label = ANY (bot.labels)))
         AND NOT EXISTS (SELECT 1 FROM breakers WHERE closed_at IS NULL
-            AND (ends_at IS NULL OR ends_at > (SELECT app_now())) AND (breakers.x_app_id = bot.x_app_id
-            OR breakers.bot_id = bot.id))
+            AND (breakers.x_app_id = bot.x_app_id OR breakers.bot_id = bot.id))
     GROUP BY bot.handle ORDER BY bot.handle
     """
 )

@@ -94,10 +94,11 @@ async def breakers(session: AsyncSession, labels: Labels) -> Sequence[Silence]:
         for row in await _rows(
             session,
             "SELECT coalesce('app ' || app.name, '@' || one.handle) AS over,"
-            " breaker.cause || ', ' || breaker.evidence AS why, breaker.opened_at AS since, breaker.ends_at"
+            " breaker.cause || ', ' || said_of(breaker) AS why, breaker.opened_at AS since,"
+            " CASE WHEN breaker.ends_at > (SELECT app_now()) THEN breaker.ends_at END AS ends_at"
             " FROM breakers AS breaker LEFT JOIN x_apps AS app ON app.id = breaker.x_app_id"
             " LEFT JOIN bots AS one ON one.id = breaker.bot_id"
-            " WHERE breaker.closed_at IS NULL AND (breaker.ends_at IS NULL OR breaker.ends_at > (SELECT app_now()))"
+            " WHERE breaker.closed_at IS NULL"
             " AND (:labels IS NULL OR EXISTS (SELECT FROM bots AS bot"
             " WHERE (bot.id = breaker.bot_id OR bot.x_app_id = breaker.x_app_id) AND bears_one(bot, :labels)))"
             " ORDER BY breaker.opened_at LIMIT 50",

@@ -1,6 +1,7 @@
 """`vivesphere stop | stops | resume | breakers | spend`, and what scheduling says of money."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -90,7 +91,8 @@ async def test_a_breaker_is_shown_and_closed_with_a_reason(stack: Terminal, sess
     assert "@bot_0" in shown.out
     assert "X says so" in shown.out
     assert (await stack("breakers", "close", breaker, "--reason", "appealed")).code == 0
-    assert (await stack("breakers", "close", breaker, "--reason", "appealed")).code == 1
+    assert "X says yes" in (await stack("breakers", "list")).out
+    assert (await stack("breakers", "close", uuid4(), "--reason", "appealed")).code == 1
     async with sessions() as session:
         found = await session.execute(
             text("SELECT details ->> 'reason' FROM audit_log WHERE action = 'breakers.close'")

@@ -40,6 +40,7 @@ FAST = Posting(
     beat_seconds=0.25,
     poll_seconds=0.05,
     retry_seconds=0.1,
+    probe_seconds=0.1,
     give_up_seconds=2,
     lanes=20,
 )

@@ -114,7 +114,10 @@ async def test_a_silenced_bot_is_neither_claimed_nor_marked(sessions: Sessions, 
         assert await claim(session, sender) == []
     async with sessions.begin() as session:
         await session.execute(text("UPDATE stops SET ends_at = app_now()"))
+        # One that has ended still silences, until X has answered.
         await session.execute(text("UPDATE breakers SET ends_at = app_now()"))
+        assert "breakers" not in silence or await claim(session, sender) == []
+        await session.execute(text("UPDATE breakers SET closed_at = app_now(), closed_by = 'governor'"))
         # What the mark gave back says why it waits, and comes again.
         row = await posts.get(session, claimed[0].id)
         assert row is not None

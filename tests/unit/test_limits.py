@@ -11,7 +11,17 @@ from pydantic import ValidationError
 
 from config import loading, yaml_file
 from tasks.domain.budget import KINDS, Prices, cost_usd, kind_of_post
-from tasks.domain.limits import Limit, Limits, bucket, counted_span, day_of
+from tasks.domain.limits import (
+    PROBE_PAUSE_MOST,
+    THROTTLE_PAUSE_MOST,
+    Limit,
+    Limits,
+    bucket,
+    counted_span,
+    day_of,
+    probe_pause,
+    throttle_pause,
+)
 
 LATE = timedelta(seconds=35)
 
@@ -92,3 +102,23 @@ def test_a_price_list_with_a_hole_is_refused() -> None:
 )
 def test_a_limit_is_said_in_words(per: str, seconds: int, words: str) -> None:
     assert Limit.model_validate({"per": per, "most": 7, "seconds": seconds}).words == words
+
+
+@given(first=st.floats(0.1, 60), chances=st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_a_bot_that_x_throttles_asks_ever_more_rarely_and_never_less_than_each_quarter_of_an_hour(
+    first: float, chances: list[float]
+) -> None:
+    refused_for = before = timedelta()
+    for chance in chances:
+        pause = throttle_pause(refused_for, timedelta(seconds=first), chance)
+        assert timedelta(seconds=first) <= pause <= 1.25 * THROTTLE_PAUSE_MOST
+        assert pause >= min(before / 1.25, THROTTLE_PAUSE_MOST)
+        refused_for, before = refused_for + pause, pause
+
+
+@given(first=st.floats(0.1, 3600), chance=st.floats(0, 1), probes=st.integers(1, 10_000))
+def test_a_probe_waits_twice_as_long_after_each_no_up_to_an_hour(first: float, chance: float, probes: int) -> None:
+    wait, after = (probe_pause(timedelta(seconds=first), number, chance) for number in (probes, probes + 1))
+    most = 1.25 * PROBE_PAUSE_MOST
+    assert timedelta(seconds=first) <= wait <= after <= most
+    assert after >= min(1.99 * wait, PROBE_PAUSE_MOST)

@@ -16,7 +16,11 @@ router = APIRouter(prefix="/breakers", tags=["breakers"])
 
 
 class BreakerView(BaseModel):
-    """An open breaker; without `ends_at` only a person closes it."""
+    """An open breaker; without `ends_at` only a person ends it.
+
+    Once it has ended it is `half_open`: X is asked whether that is over, and a good answer closes it. `probe_said` is
+    X's last no to that.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -26,10 +30,13 @@ class BreakerView(BaseModel):
     evidence: str
     opened_at: datetime
     ends_at: datetime | None
+    half_open: bool
+    probed_at: datetime | None
+    probe_said: str | None
 
 
 class Closing(BaseModel):
-    """Why it is closed."""
+    """What was put right."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,7 +45,7 @@ class Closing(BaseModel):
 
 @router.get("")
 async def standing(caller: Annotated[Actor, needs("breakers.read")], at: Opened) -> list[BreakerView]:
-    """Breakers that are open, the oldest first."""
+    """Breakers that are open or half open, the oldest first."""
     return [BreakerView.model_validate(row) for row in await breakers.standing(at)]
 
 
@@ -46,5 +53,5 @@ async def standing(caller: Annotated[Actor, needs("breakers.read")], at: Opened)
 async def close(
     breaker_id: UUID, closing: Closing, caller: Annotated[Actor, needs("breakers.close")], at: Opened
 ) -> BreakerView:
-    """Let an app or a bot speak again."""
+    """Have X asked now whether it takes an app or a bot again; once it does, their posts go out."""
     return BreakerView.model_validate(await breakers.close(at, breaker_id, closing.reason, caller))
