@@ -16,7 +16,7 @@ from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.posts import NextStep, Outcome, fingerprint
 from tasks.operations import governor
 from tasks.operations.patience import PASSING, pauses
-from tasks.store import attempts, claims, media
+from tasks.store import attempts, claims, looks, media
 from tasks.store.attempts import Marked, Sending, Settled
 from tasks.store.claims import ClaimedPost
 
@@ -92,6 +92,8 @@ async def _forget_lost(at: Connections, sender: UUID, post_ids: Sequence[UUID]) 
     for pause in pauses():
         try:
             async with at.transaction() as session:
+                # The sweeper or a look may be at them: what it wrote meanwhile stands.
+                await looks.lock(session, list((await attempts.open_of(session, sender, post_ids)).values()))
                 found = await attempts.open_of(session, sender, post_ids)
                 lost = [Settled(attempt, post, outcome, step) for post, attempt in found.items()]
                 await attempts.settle(session, lost)
