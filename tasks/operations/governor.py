@@ -1,5 +1,6 @@
 """The governor: places in X's windows and money are reserved before a request leaves, over all processes."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from config import loading, yaml_file
 from tasks.connections import Connections
 from tasks.domain.budget import KEPT_FOR_RECONCILIATION, KINDS, Prices
-from tasks.domain.limits import Limits, counted_span
+from tasks.domain.limits import Limits, counted_span, throttle_pause
 from tasks.domain.posts import Outcome
 from tasks.domain.roles import system
 from tasks.operations import activity
@@ -65,6 +66,16 @@ async def heed(at: Connections, session: AsyncSession, outcomes: Sequence[tuple[
     left = [(bot_id, one) for bot_id, outcome in outcomes for one in outcome.left]
     if left:
         await rate_windows.tell(session, left, room_for_posts(at))
+    throttled = {bot_id for bot_id, outcome in outcomes if outcome.ended == "throttled" and outcome.retry_at is None}
+    if throttled:
+        # X says neither for whom it is too many nor until when: each bot waits by itself, its other posts with it.
+        first = timedelta(seconds=at.places.settings.posting.retry_seconds)
+        refused = await rate_windows.throttled_for(session, list(throttled))
+        pauses = {
+            bot_id: throttle_pause(refused.get(bot_id, timedelta()), first, random.random())  # noqa: S311  # spreads load
+            for bot_id in throttled
+        }
+        await rate_windows.pause(session, pauses)
     for bot_id, outcome in outcomes:
         if outcome.ended == "throttled":
             await activity.remark(

@@ -1,6 +1,6 @@
 """Requests to X by window: how many were reserved, and what X itself said is left."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -120,6 +120,45 @@ async def tell(session: AsyncSession, left: Sequence[tuple[UUID, Left]], room: R
         **asdict(room),
     }
     return [row.subject_id for row in await session.execute(_TELL, given)]
+
+
+# Since the first of the 429 that came without any other answer in between. A bot silent for longer begins anew.
+_THROTTLED_FOR = text(
+    """
+    SELECT bot.id, (SELECT app_now()) - min(attempt.marked_at) AS since
+    FROM unnest(CAST(:bot_ids AS uuid[])) AS bot (id)
+    JOIN publish_attempts AS attempt ON attempt.bot_id = bot.id AND attempt.ended = 'throttled'
+        AND attempt.marked_at > (SELECT app_now() - CAST(:within AS interval))
+        AND attempt.marked_at > coalesce((
+            SELECT max(marked_at) FROM publish_attempts AS other WHERE other.bot_id = bot.id
+                AND other.marked_at > (SELECT app_now() - CAST(:within AS interval))
+                AND other.ended IN ('accepted', 'refused')), '-infinity')
+    GROUP BY bot.id
+    """
+)
+THROTTLED_WITHIN = timedelta(hours=1)
+
+
+async def throttled_for(session: AsyncSession, bot_ids: Sequence[UUID]) -> Mapping[UUID, timedelta]:
+    """For how long X has answered "too many" to a bot's posts, and nothing else, by bot."""
+    found = await session.execute(_THROTTLED_FOR, {"bot_ids": bot_ids, "within": THROTTLED_WITHIN})
+    return {row.id: row.since for row in found}
+
+
+_PAUSE = text(
+    """
+    INSERT INTO rate_limits_told (subject_id, endpoint, remaining, resets_at)
+    SELECT bot_id, 'POST /2/tweets', 0, app_now() + wait
+    FROM unnest(CAST(:bot_ids AS uuid[]), CAST(:waits AS interval[])) AS item (bot_id, wait) ORDER BY bot_id
+    ON CONFLICT (subject_id, endpoint) DO UPDATE
+    SET remaining = 0, resets_at = greatest(rate_limits_told.resets_at, excluded.resets_at), told_at = excluded.told_at
+    """
+)
+
+
+async def pause(session: AsyncSession, waits: Mapping[UUID, timedelta]) -> None:
+    """Give out no post of these bots for a while, each for its own."""
+    await session.execute(_PAUSE, {"bot_ids": list(waits), "waits": list(waits.values())})
 
 
 _FORGET = text(
