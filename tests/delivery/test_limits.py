@@ -125,6 +125,22 @@ async def test_a_forecast_is_what_the_ledger_says_afterwards(sender: Sender) -> 
     assert after.forecast_usd == after.booked_usd
 
 
+async def test_a_bot_with_two_labels_is_spent_under_both_and_paid_for_once(sender: Sender) -> None:
+    async with sender.at.transaction() as session:
+        app = await stored_app(session, monthly_budget_usd=Decimal("0.05"))
+    [bot] = await sender.with_bots(1, x_app_id=app, labels=["wien", "wetter"])
+    # Three fit; were the bot counted by each of its labels, one would.
+    await sender.schedule(bot, 5)
+    await sender.run(1)
+    assert len(sender.ledger()) == 3
+    by_label = await spend.month(sender.at, None, "label", frozenset({"wien"}))
+    assert {line.name: line.booked_usd for line in by_label.lines} == {
+        "wien": Decimal("0.045"),
+        "wetter": Decimal("0.045"),
+    }
+    assert by_label.booked_usd == Decimal("0.045")
+
+
 async def test_a_read_is_reserved_and_what_it_did_not_bring_is_given_back(sender: Sender) -> None:
     async with sender.at.transaction() as session:
         app = await stored_app(session, monthly_budget_usd=Decimal("0.10"))

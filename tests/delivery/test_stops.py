@@ -1,11 +1,14 @@
 """Stops on a sender at work: what X saw after a stop had returned."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -16,7 +19,7 @@ from tasks.operations import stops
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.stops import NoSuchStopError, Target
 from tasks.operations.x_apps import NoSuchAppError
-from tasks.store import senders
+from tasks.store import base, senders
 from tests.delivery.conftest import Sender
 from tests.makers import stored_app
 from tests.waiting import until
@@ -44,7 +47,7 @@ async def test_after_a_stop_has_returned_nothing_starts_and_after_a_resume_it_go
     assert time.monotonic() - began < 5
     assert stopped.stop.reason == "fire"
     await stops.say_silence(sender.at)
-    await asyncio.sleep(1)
+    await beaten(sender, 4)
     assert [instant for instant in await first_bytes(sender) if instant > returned] == []
     before = len(sender.ledger())
     look = await stops.look_at_resumption(sender.at, [stopped.stop.id], OPS)
@@ -153,6 +156,97 @@ async def test_a_stop_is_for_those_it_names_alone(sender: Sender, target: Target
         await sender.schedule(bot)
     await sender.run(0.5)
     assert [entry["username"] for entry in sender.ledger()] == ["bot_1"]
+
+
+async def test_a_bot_with_two_labels_is_silent_while_either_is_stopped(sender: Sender) -> None:
+    await sender.with_bots(3)
+    for number, labels in enumerate((["wien", "wetter"], ["wetter"], ["graz"])):
+        await sender.sql("UPDATE bots SET labels = :labels WHERE id = :id", labels=labels, id=sender.bots[number])
+        await sender.schedule(sender.bots[number])
+    wien = (await stops.stop(sender.at, Target("label", "wien"), "fire", OPS)).stop.id
+    wetter = (await stops.stop(sender.at, Target("label", "wetter"), "flood", OPS)).stop.id
+
+    async def spoke() -> set[str]:
+        await sender.sql("UPDATE posts SET next_at = app_now() WHERE status = 'scheduled'")
+        await sender.run(0.5)
+        return {entry["username"] for entry in sender.ledger()}
+
+    async def would_go_out(*stop_ids: UUID) -> dict[str, int]:
+        look = await stops.look_at_resumption(sender.at, stop_ids, OPS)
+        return {row.bot: row.goes_out for row in look.overdue}
+
+    assert await spoke() == {"bot_2"}
+    assert (await would_go_out(wien), await would_go_out(wetter)) == ({}, {"bot_1": 1})
+    assert await would_go_out(wien, wetter) == {"bot_0": 1, "bot_1": 1}
+    await stops.resume(sender.at, [wetter], OPS)
+    assert await spoke() == {"bot_1", "bot_2"}
+    await stops.resume(sender.at, [wien], OPS)
+    assert await spoke() == {"bot_0", "bot_1", "bot_2"}
+    assert len(sender.ledger()) == 3
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("hard", [False, True], ids=["stop", "stop --hard"])
+async def test_under_load_with_rows_locked_for_five_seconds_and_a_frozen_sender_nothing_starts_after_it(
+    sender: Sender, hard: bool
+) -> None:
+    sender.x.settings(latency_ms=30)
+    # The stop comes in the midst of it; so late that many are claimed and marked, so early that many are to come.
+    posts = [
+        post
+        for bot in await sender.with_bots(10)
+        for number in range(12)
+        for post in await sender.schedule(bot, due_in_seconds=2 + number * 0.5)
+    ]
+    processes = [sender.process(90) for _ in range(3)]
+    pids = {process.pid for process in processes}
+    frozen = processes[0]
+    try:
+        await sender.accepted(10)
+        async with AsyncExitStack() as while_locked:
+            locked = await while_locked.enter_async_context(sender.at.engine.connect())
+            claimed = "SELECT 1 FROM posts WHERE status = 'claimed' ORDER BY id LIMIT 20 FOR UPDATE SKIP LOCKED"
+            assert (await locked.execute(text(claimed))).all()
+            locked_since = time.monotonic()
+            os.kill(frozen.pid or 0, signal.SIGSTOP)
+            began = time.monotonic()
+            stopped = await stops.stop(sender.at, FLEET, "fire", OPS, hard=hard)
+            returned = datetime.now(UTC)
+            assert time.monotonic() - began < 5
+            await asyncio.sleep(max(0, 5 - (time.monotonic() - locked_since)))
+        if hard:
+            assert set(stopped.killed) == pids
+            for process in processes:
+                await asyncio.to_thread(process.join, 10)
+                assert process.exitcode == -signal.SIGKILL
+        else:
+            os.kill(frozen.pid or 0, signal.SIGCONT)
+            # The one that thawed, too, has looked for posts several times since.
+            await beaten(sender, 6)
+        starts = await first_bytes(sender)
+        assert len(starts) >= 10
+        assert [instant for instant in starts if instant > returned] == []
+        assert len(starts) < len(posts)
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+async def beaten(sender: Sender, times: int) -> None:
+    """Wait until every sender alive has gone round so many times."""
+    async with sender.at.transaction() as session:
+        now = await base.now(session)
+    since = now + timedelta(seconds=times * sender.at.places.settings.posting.beat_seconds)
+    # Those that live all beat after that.
+    behind = "SELECT 1 FROM senders WHERE closed_at IS NULL AND died_at IS NULL AND beat_at < :since"
+
+    async def all_have() -> bool:
+        async with sender.at.transaction() as session:
+            return (await session.execute(text(behind), {"since": since})).first() is None
+
+    await until(all_have)
 
 
 async def test_what_is_not_there_cannot_be_stopped_and_a_label_bounds_who_may(sender: Sender) -> None:

@@ -120,3 +120,17 @@ async def test_a_newer_link_voids_the_one_before_and_time_voids_them_all(connect
     gone = await connected.anybody.get("/connect", params={"link": new})
     assert (gone.status_code, "unknown, used, replaced by a newer one, or too old" in gone.text) == (410, True)
     assert (await connected.anybody.post("/connect", data={"link": new})).status_code == 403
+
+
+async def test_x_answering_for_a_suspended_account_at_its_sign_in_ends_the_suspension(
+    connected: Front, sessions: Sessions
+) -> None:
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE bots SET state = 'suspended'"))
+        await session.execute(
+            text("INSERT INTO breakers (bot_id, cause, evidence) SELECT id, 'suspended', 'X says so' FROM bots")
+        )
+    answer = await follow(connected, await make(connected))
+    assert (await come_back(connected, answer.headers["location"])).status_code == 200
+    assert (await connected.call("GET", "/bots/city_weather")).json()["state"] == "active"
+    assert (await connected.call("GET", "/breakers")).json() == []
