@@ -3,7 +3,7 @@ once X has answered a harmless call well."""
 
 import asyncio
 import logging
-import random
+import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from http import HTTPStatus
@@ -154,7 +154,7 @@ async def _ask(at: Connections, one: Probe, token: AccessToken) -> XError | str 
 
 async def _conclude(at: Connections, one: Probe, said: XError | str | None) -> None:
     first = timedelta(seconds=at.places.settings.posting.probe_seconds)
-    wait = probe_pause(first, one.probes, random.random())  # noqa: S311  # spreads load, guards nothing
+    wait = probe_pause(first, one.probes, secrets.SystemRandom().random())
     async with at.transaction() as session:
         if said is None:
             if await breakers.close_ended(session, one.id, GOVERNOR.name):

@@ -1,6 +1,6 @@
 """The governor: places in X's windows and money are reserved before a request leaves, over all processes."""
 
-import random
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -72,7 +72,7 @@ async def heed(at: Connections, session: AsyncSession, outcomes: Sequence[tuple[
         first = timedelta(seconds=at.places.settings.posting.retry_seconds)
         refused = await rate_windows.throttled_for(session, list(throttled))
         pauses = {
-            bot_id: throttle_pause(refused.get(bot_id, timedelta()), first, random.random())  # noqa: S311  # spreads load
+            bot_id: throttle_pause(refused.get(bot_id, timedelta()), first, secrets.SystemRandom().random())
             for bot_id in throttled
         }
         await rate_windows.pause(session, pauses)
