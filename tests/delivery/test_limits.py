@@ -98,7 +98,11 @@ async def test_eight_processes_cross_no_budget_and_the_forecast_was_right(sender
     # 60 at 0.015 and 4 at 0.20.
     assert before.forecast_usd == Decimal("1.70")
     wide = [{"per": "user", "most": 100, "seconds": 900}, {"per": "app", "most": 10_000, "seconds": 86_400}]
-    await at_work(sender, postgres.password, 5, wide)
+    # On a busy machine one window is too short for what there is money for.
+    for _ in range(5):
+        await at_work(sender, postgres.password, 5, wide)
+        if len(sender.ledger()) >= 60:
+            break
     prices = governor.tables(sender.at).prices
     ledger = sender.ledger()
     cost = sum(prices.usd["post_with_url" if "https" in entry["text"] else "post"] for entry in ledger)

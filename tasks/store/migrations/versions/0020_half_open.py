@@ -6,8 +6,8 @@ breaker is one that silences.
 
 from tasks.store.migrations.sql import run_beside
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 
 
 def upgrade() -> None:
