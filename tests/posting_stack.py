@@ -163,18 +163,15 @@ class PostingStack:
         except AssertionError:
             raise AssertionError(f"after {within_seconds} s: {[dict(row) for row in self.posts(posts)]}") from None
 
-    def holder(self, posts: Sequence[Post], status: str) -> Sender:
-        """The one run that holds all of them, once all have this status."""
+    def holders(self, posts: Sequence[Post], status: str) -> list[Sender]:
+        """The runs that hold them, once all have this status: as a rule one, and two where both looked at once."""
 
-        def found() -> str | None:
+        def found() -> set[str]:
             rows = self.posts(posts)
-            holders = {row["lease_sender"] for row in rows}
-            if {row["status"] for row in rows} != {status}:
-                return None
-            assert len(holders) == 1, "two runs share the posts of one claim"
-            return str(holders.pop())
+            in_it = {row["status"] for row in rows} == {status}
+            return {str(row["lease_sender"]) for row in rows} if in_it else set()
 
-        return self._sender(eventually(found))
+        return [self._sender(sender_id) for sender_id in sorted(eventually(found))]
 
     def runs_that_sent(self, posts: Sequence[Post]) -> set[str]:
         """Flow runs that sent these posts."""

@@ -81,7 +81,7 @@ def run_killed_when_claimed(stack: PostingStack) -> Aftermath:
     """The run holds posts and has marked none."""
     stack.standing_by()
     posts = traffic(stack)
-    return _kill(stack, "run killed: claimed", posts, stack.holder(posts.hit, "claimed").process)
+    return _kill(stack, "run killed: claimed", posts, *_runs(stack, posts, "claimed"))
 
 
 def run_killed_when_marked(stack: PostingStack) -> Aftermath:
@@ -89,10 +89,10 @@ def run_killed_when_marked(stack: PostingStack) -> Aftermath:
     stack.standing_by()
     stack.x("POST", "/settings", {"latency_ms": LATENCY_MS})
     posts = traffic(stack)
-    run = stack.holder(posts.hit, "claimed").process
+    runs = _runs(stack, posts, "claimed")
     # Fifty milliseconds lie between mark and first byte: there is no time to look at leisure.
     eventually(lambda: stack.statuses(posts.hit)["sending"], look_seconds=0.001)
-    at = _killed(run)
+    at = _killed(*runs)
     stack.x("POST", "/settings", {"latency_ms": 0})
     return aftermath(stack, "run killed: marked", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
@@ -102,9 +102,9 @@ def run_killed_while_x_decides(stack: PostingStack) -> Aftermath:
     stack.standing_by()
     stack.x("POST", "/settings", {"latency_ms": LATENCY_MS})
     posts = traffic(stack)
-    run = stack.holder(posts.hit, "sending").process
+    runs = _runs(stack, posts, "sending")
     eventually(lambda: datetime.now(UTC) > posts.hit[0].due_at + timedelta(milliseconds=300))
-    at = _killed(run)
+    at = _killed(*runs)
     stack.x("POST", "/settings", {"latency_ms": 0})
     return aftermath(stack, "run killed: body out", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
@@ -115,9 +115,9 @@ def run_killed_before_x_reads(stack: PostingStack) -> Aftermath:
     posts = traffic(stack)
     stack.until_all(posts.hit, "claimed")
     with frozen([stack.running.process("x-sandbox")]):
-        run = stack.holder(posts.hit, "sending").process
+        runs = _runs(stack, posts, "sending")
         eventually(lambda: datetime.now(UTC) > posts.hit[0].due_at + timedelta(milliseconds=300))
-        at = _killed(run)
+        at = _killed(*runs)
     return aftermath(stack, "run killed: in the queue of X", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
 
@@ -126,10 +126,10 @@ def run_killed_before_the_outcome(stack: PostingStack) -> Aftermath:
     stack.standing_by()
     stack.x("POST", "/settings", {"latency_ms": LATENCY_MS})
     posts = traffic(stack)
-    run = stack.holder(posts.hit, "sending").process
+    runs = _runs(stack, posts, "sending")
     with frozen(stack.database_processes()):
         eventually(lambda: all(stack.accepted(posts.hit).values()))
-        at = _killed(run)
+        at = _killed(*runs)
     stack.x("POST", "/settings", {"latency_ms": 0})
     return aftermath(stack, "run killed: answered, no outcome", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
@@ -229,6 +229,10 @@ FAULTS: tuple[Fault, ...] = (
     vault_frozen,
     x_frozen,
 )
+
+
+def _runs(stack: PostingStack, posts: Traffic, status: str) -> list[Process]:
+    return [run.process for run in stack.holders(posts.hit, status)]
 
 
 def _kill(stack: PostingStack, fault: str, posts: Traffic, *victims: Process) -> Aftermath:

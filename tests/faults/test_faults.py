@@ -67,9 +67,9 @@ def test_a_crashed_run_starts_a_look_whose_page_says_what_was_found(stack: Posti
     stack.x("POST", "/settings", {"latency_ms": breaking.LATENCY_MS})
     before = {run["id"] for run in stack.running.runs(RECONCILING)}
     posts = stack.schedule(1, breaking.AIM_SECONDS)
-    run = stack.holder(posts, "sending").process
+    [run] = stack.holders(posts, "sending")
     eventually(lambda: datetime.now(UTC) > posts[0].due_at + timedelta(milliseconds=300))
-    run.send(SIGKILL)
+    run.process.send(SIGKILL)
     stack.x("POST", "/settings", {"latency_ms": 0})
     stack.until_all(posts, "published", breaking.NEXT_MINUTE_SECONDS)
     started = eventually(

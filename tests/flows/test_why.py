@@ -20,7 +20,7 @@ def test_a_post_that_was_killed_mid_send_and_reconciled_tells_its_whole_story(st
     stack.standing_by()
     stack.x("POST", "/settings", {"latency_ms": LATENCY_MS})
     posts = stack.schedule(1, due_in_seconds=3)
-    run = stack.holder(posts, "sending")
+    [run] = stack.holders(posts, "sending")
     eventually(lambda: datetime.now(UTC) > posts[0].due_at + timedelta(milliseconds=500))
     os.kill(run.process.pid, signal.SIGKILL)
     stack.x("POST", "/settings", {"latency_ms": 0})
