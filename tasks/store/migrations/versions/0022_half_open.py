@@ -6,8 +6,8 @@ breaker is one that silences.
 
 from tasks.store.migrations.sql import run_beside
 
-revision = "0020"
-down_revision = "0019"
+revision = "0022"
+down_revision = "0021"
 
 
 def upgrade() -> None:
