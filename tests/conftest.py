@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from blocks.postgres.engine import Login, Server, open_engine
+from tests.memory_folder import memory_folder
 from tests.migrated_postgres import fresh_database, migrated_postgres
 from tests.postgres_process import PostgresProcess
 from tests.running_stack import RunningStack
@@ -55,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresProcess]:
     """One server a session, with our roles and a migrated template."""
-    with migrated_postgres() as server:
+    with memory_folder("postgres-") as folder, migrated_postgres(folder) as server:
         yield server
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from sqlalchemy import create_engine
@@ -14,9 +15,9 @@ ROLES = ("vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_
 
 
 @contextmanager
-def migrated_postgres() -> Iterator[PostgresProcess]:
+def migrated_postgres(folder: Path | None = None) -> Iterator[PostgresProcess]:
     """A server for as long as the block runs; every role has the superuser's password."""
-    with running_postgres(options={"fsync": "off"}) as server:
+    with running_postgres(folder, {"fsync": "off", "max_wal_size": "128MB"}) as server:
         with psycopg.connect(server.conninfo(), autocommit=True) as connection:
             for role in ROLES:
                 connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}'")  # type: ignore[arg-type]
@@ -32,8 +33,9 @@ def migrated_postgres() -> Iterator[PostgresProcess]:
 @contextmanager
 def fresh_database(server: PostgresProcess, name: str) -> Iterator[Server]:
     """A migrated database that nobody else sees, for as long as the block runs."""
+    wanted = f"CREATE DATABASE {name} OWNER vivesphere_owner TEMPLATE migrated STRATEGY FILE_COPY"
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} OWNER vivesphere_owner TEMPLATE migrated")  # type: ignore[arg-type]
+        connection.execute(wanted)  # type: ignore[arg-type]
     yield Server(server.host, server.port, name, tls="disable")
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]

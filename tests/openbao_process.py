@@ -8,7 +8,6 @@ import functools
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from config.places import Places
 from config.settings import LOOPBACK, Logs, Settings, Stack
 from config.settings import Vault as VaultSettings
 from deployments.local import openbao, vault_provisioning
+from tests.memory_folder import memory_folder
 from tests.postgres_process import free_port
 
 READY_SECONDS = 30
@@ -138,11 +138,10 @@ def running_openbao(
 ) -> Iterator[OpenBaoProcess]:
     """A vault of its own for as long as the block runs; call it from the main thread, to which its life is tied.
 
-    Without `home` it works in memory-backed /dev/shm where there is one: its writes wait for the disk otherwise.
+    Without `home` it works in memory where it can: its writes wait for the disk otherwise.
     """
-    memory = Path("/dev/shm")  # noqa: S108
-    with tempfile.TemporaryDirectory(prefix="openbao-", dir=memory if memory.is_dir() else None) as temporary:
-        server = OpenBaoProcess(vault_places(home or Path(temporary), logs, **vault))
+    with memory_folder("openbao-") as temporary:
+        server = OpenBaoProcess(vault_places(home or temporary, logs, **vault))
         try:
             server.start()
             if provisioned:
