@@ -14,9 +14,10 @@ from tasks.domain.credentials import access_path
 from tasks.domain.media import MediaError
 from tasks.domain.posts import Poll
 from tasks.domain.roles import system
-from tasks.operations import delivery, media, posts, reconciliation, threads
+from tasks.operations import delivery, media, posts, reconciliation, threads, uncertain
 from tasks.operations.posts import NotOutError
 from tasks.operations.threads import ThreadError
+from tasks.operations.uncertain import Resolution
 from tests.delivery.conftest import Sender
 from tests.makers import a_draft
 
@@ -66,6 +67,27 @@ async def test_a_part_waits_while_the_one_before_is_in_doubt(sender: Sender) -> 
     assert len(sender.ledger()) == 1
     with pytest.raises(ThreadError, match="part 1 is in doubt: settle it first"):
         await threads.resume(sender.at, ids[1], US)
+
+
+@pytest.mark.promise("P1")
+async def test_after_a_part_in_doubt_that_is_deleted_on_x_the_next_is_held_with_its_place(sender: Sender) -> None:
+    await sender.with_bots(1)
+    sender.x.fault("drop", when="after", endpoint="POST /2/tweets", count=1)
+    ids = await now_due(sender, "one", "two")
+    await sender.run(1)
+    await sender.reconcile()
+    # The first part of a thread is followed by others, and its text alone proves nothing.
+    assert await statuses(sender, ids) == ["held", "scheduled"]
+    url = f"https://x.com/bot_0/status/{sender.ledger()[0]['x_post_id']}"
+    found = Resolution.model_validate({"post_id": ids[0], "choice": "published", "url": url})
+    await uncertain.resolve(sender.at, [found], US, "as seen on X", even_so=False)
+    await posts.delete(sender.at, ids[0], US)
+    await sender.reconcile()
+    await delivery.sweep(sender.at)
+    await sender.run(0.5)
+    assert await statuses(sender, ids) == ["deleted", "held"]
+    assert (await sender.post(ids[1])).reason == "thread: part 1 is deleted, so part 2 does not follow it"
+    assert (len(sender.ledger()), len(sender.x.ledger("delete"))) == (1, 1)
 
 
 async def test_a_broken_thread_says_where_and_goes_on_behind_what_is_out(sender: Sender) -> None:
