@@ -15,6 +15,7 @@ PACKAGES := flows tasks blocks config deployments
 
 # The environment that no child of ours should have to think about.
 export DO_NOT_TRACK := 1
+export OPENBLAS_NUM_THREADS := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -414,6 +414,9 @@ class Metrics(Section):
     snapshot_days: int = policy(90, "How long snapshots are kept at least, by whole months, in days.", ge=31, le=3650)
     hourly_days: int = policy(400, "How long hourly rollups are kept, by whole months, in days.", ge=31, le=3650)
     rollup_days: int = policy(1825, "How long daily rollups are kept, by whole months, in days.", ge=31, le=36_500)
+    learn_days: int = tuning(180, "Best times are learnt from posts of so many days.", ge=7, le=1825)
+    report_days: int = tuning(28, "Reports and insights are about so many days, if nothing else is said.", ge=7, le=366)
+    reports_kept_days: int = policy(366, "How long a report that was made can be read, in days.", ge=1, le=3660)
 
 
 class Monitoring(Section):

@@ -33,7 +33,7 @@ async def collect_metrics() -> None:
 
 @flow(name="rebuild-metrics", persist_result=False)
 async def rebuild_metrics() -> None:
-    """Make the hourly and daily rollups anew from the snapshots that are kept.
+    """Make the hourly and daily rollups, and the results of posts, anew from the snapshots that are kept.
 
     Nothing is asked of X. Hours of months whose snapshots were dropped stay as they are. Safe to start at any time, and
     to start again after a crash; collection goes on meanwhile.

@@ -7,7 +7,7 @@ from prefect.runtime import flow_run
 
 from tasks.artifacts import show_collected
 from tasks.connections import Connections
-from tasks.operations import account_metrics, metric_plan, post_metrics, rollups
+from tasks.operations import account_metrics, metric_plan, post_metrics, post_results, rollups
 from tasks.operations.metric_batches import Collected
 from tasks.operations.metric_plan import Plan
 
@@ -59,10 +59,11 @@ async def roll_up() -> int:
 
 @task(persist_result=False, cache_policy=NO_CACHE)
 async def mark_hours() -> int:
-    """Have every hour rolled up again whose snapshots are kept."""
+    """Write the results of posts anew whose snapshots are kept, and have every hour of them rolled up again."""
     async with Connections.shared("poster") as at:
         hours = await rollups.begin_anew(at)
-    get_run_logger().info("%d hours of bots are rolled up again", hours)
+        posts = await post_results.settle_anew(at)
+    get_run_logger().info("%d hours of bots are rolled up again; %d results of posts were written anew", hours, posts)
     return hours
 
 

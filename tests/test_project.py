@@ -60,7 +60,6 @@ ORDERED = {
 # May only shrink; what brings it.
 NOT_YET_IMPORTED = {
     "beautifulsoup4": "trend sources that are pages",
-    "pandas": "reports on metrics",
 }
 
 # Who may read the environment, and why.

@@ -21,7 +21,10 @@ from tasks.domain.posts import Draft
 from tasks.domain.schedule import When, WhenError
 
 NEEDED = ("bot", "text", "at")
-OPTIONAL = ("external_id", "expires_at", "spread", "if_late", "thread", "media", "alt", "poll", "poll_minutes")
+OPTIONAL = (
+    *("external_id", "template", "expires_at", "spread", "if_late"),
+    *("thread", "media", "alt", "poll", "poll_minutes"),
+)
 COLUMNS = (*NEEDED, *OPTIONAL)
 # Between files, their alternative texts, or the answers of a poll that stand in one cell.
 BETWEEN = "|"
@@ -192,6 +195,7 @@ def _row(line: int, columns: list[str], cells: list[str], folder: Path, now: dat
         "due_at": times["at"] or now,
         "expires_at": times["expires_at"],
         "external_id": given.get("external_id", "").strip() or None,
+        "template": given.get("template", "").strip() or None,
         "thread": given.get("thread", "").strip() or None,
         "media": [NOT_YET] * len(media),
         "poll": poll(_listed(given.get("poll")), given.get("poll_minutes")),

@@ -28,6 +28,7 @@ from tasks.operations.bot_records import DamagedError, ForgottenError, NoSuchRec
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.breakers import NoSuchBreakerError
 from tasks.operations.consent import ConsentError
+from tasks.operations.insight import NotWithinError
 from tasks.operations.inventory import NoSuchCredentialError, NotShownError
 from tasks.operations.passwords import BusyError
 from tasks.operations.personas import PersonaTakenError
@@ -80,6 +81,7 @@ class Answer:
 
 TABLE: Mapping[type[Exception], Answer] = {
     NoSuchBotError: Answer(404, "no-such-bot", lambda error: f"there is no bot @{error}"),
+    NotWithinError: Answer(403, "not-allowed"),
     NoSuchPostError: Answer(404, "no-such-post", lambda error: f"there is no post {error}"),
     NoSuchDeploymentError: Answer(404, "no-such-deployment"),
     NoSuchAppError: Answer(404, "no-such-app", lambda error: f"there is no app '{error}'"),

@@ -27,6 +27,7 @@ def foreign(places: Places) -> dict[str, str]:
         "TZ": "UTC",
         "PYTHONUNBUFFERED": "1",
         "DO_NOT_TRACK": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # of small matrices: threads that wait for each other take twenty times as long
         MARKER: marker(places.home),
     }
 

@@ -67,7 +67,8 @@ class Origin(BaseModel):
 class Draft(BaseModel):
     """A post somebody wants sent: what YAML, CSV and REST hand in.
 
-    `external_id` is the writer's own name for it: the same one twice for a bot is the same post. It leaves up to
+    `external_id` is the writer's own name for it: the same one twice for a bot is the same post. `template` is his name
+    for the text that it was made from, by which metrics compare. It leaves up to
     `spread_seconds` after it is due. Drafts of a bot that stand in one batch under the same `thread` are its parts, in
     that order. `media` are ids of what was uploaded for this bot. `misfire` says what becomes of it when it could not
     leave in time; `misfire_within_seconds` is for `send_if_within`, and the settings say it where it is absent.
@@ -83,6 +84,7 @@ class Draft(BaseModel):
     misfire: Misfire = "send_if_within"
     misfire_within_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
     external_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    template: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     reply_to_x_post_id: XPostId | None = None
     quote_x_post_id: XPostId | None = None
     thread: Annotated[str, Field(min_length=1, max_length=100)] | None = None

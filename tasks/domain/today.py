@@ -15,6 +15,7 @@ What = Literal[
     "held",
     "needs login",
     "suspended",
+    "limited",
     "stopped",
     "breaker open",
     "budget",
@@ -76,6 +77,7 @@ class Facts:
     late: Some = Some()
     doubtful: Mapping[str, Some] | None = None
     bots: Mapping[str, Some] | None = None
+    limited: Some = Some()
     stops: Sequence[Silence] = ()
     breakers: Sequence[Silence] = ()
     budgets: Sequence[Budget] = ()
@@ -165,6 +167,10 @@ def _bots(facts: Facts) -> Iterator[Item]:
             "appeal or unlock on X; `vivesphere breakers list`",
             person=True,
         )
+    if facts.limited.count:
+        said = f"far fewer see their posts than used to: {_named(facts.limited)}"
+        do = "stop and review: vivesphere metrics bot HANDLE, vivesphere stop --bot HANDLE"
+        yield Item("limited", facts.limited.count, said, do, person=True)
     if facts.tokens.count:
         ended = facts.tokens.oldest is not None and facts.tokens.oldest <= facts.now
         said = f"{'ended' if ended else 'end soon'} and not renewed: {_named(facts.tokens)}"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from tasks.connections import Connections
 from tasks.domain.roles import system
 from tasks.operations import activity
-from tasks.store import deletions, metrics, sampling
+from tasks.store import deletions, metrics, post_results, sampling
 
 BATCH = 500
 
@@ -31,6 +31,7 @@ async def honour(at: Connections) -> Erased:
             if not gone:
                 return total
             snapshots = await metrics.erase(session, list(gone))
+            await post_results.erase(session, list(gone))
             deleted = [post_id for post_id, fate in gone.items() if fate == "deleted"]
             texts = await deletions.erase_texts(session, deleted)
             await sampling.erased(session, gone)

@@ -34,6 +34,7 @@ async def keep_months(at: Connections) -> Kept:
         ("bot_metrics_hourly", wanted.hourly_days),
         ("post_metrics_daily", wanted.rollup_days),
         ("bot_metrics_daily", wanted.rollup_days),
+        ("post_results", wanted.rollup_days),
     ):
         async with at.transaction() as session:
             dropped += await metrics.drop_months(session, table, first_kept(now, timedelta(days=days)))

@@ -46,6 +46,7 @@ async def look(at: Connections, since: datetime | None, labels: frozenset[str] |
             late=await today.late(session, now - rules.LATE, labels),
             doubtful=await today.doubtful(session, labels),
             bots=await today.bots_in_trouble(session, labels),
+            limited=await today.limited(session, labels),
             stops=await today.stops(session, labels),
             breakers=await today.breakers(session, labels),
             budgets=[

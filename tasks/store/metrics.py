@@ -1,6 +1,6 @@
 """Snapshots: counts of posts and accounts as X gave them, by subject and scheduled instant, in monthly partitions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from operator import attrgetter
@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from sqlalchemy import BigInteger, Column, Table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks.store.base import Id, Instant, metadata
+from tasks.store.base import Id, Instant, metadata, values
 
 # What anybody may see of a post, what its author alone sees, and that without paid promotion.
 PUBLIC = ("impressions", "likes", "reposts", "replies", "quotes", "bookmarks")
@@ -214,3 +214,16 @@ _ERASE = text(
 async def erase(session: AsyncSession, post_ids: Sequence[UUID]) -> int:
     """Delete all that X said of these posts; what their bots gained by them goes with the next rollup."""
     return int((await session.execute(_ERASE, {"post_ids": list(post_ids)})).scalar_one())
+
+
+_COURSE = text(
+    """
+    SELECT bucket_at, impressions, likes, reposts, replies, quotes, bookmarks, engagements, url_clicks, profile_clicks
+    FROM post_metrics WHERE post_id = :post_id AND bucket_at >= :since ORDER BY bucket_at
+    """
+)
+
+
+async def course(session: AsyncSession, post_id: UUID, since: datetime) -> Sequence[Mapping[str, Any]]:
+    """Snapshots of a post from an instant on, the oldest first; none once they are kept no longer."""
+    return [values(row) for row in await session.execute(_COURSE, {"post_id": post_id, "since": since})]

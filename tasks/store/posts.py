@@ -71,6 +71,7 @@ posts = Table(
         comment="file and line it was read from, as its writer named them",
     ),
     Column("external_id", Text),
+    Column("template", Text, comment="the writer's own name for the text it was made from"),
     Column("status", Text, nullable=False),
     Column("reason", Text),
     Column("attempts", Integer, nullable=False, server_default="0"),

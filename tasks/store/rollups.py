@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from string import Template
 from typing import Any, Literal
 from uuid import UUID
@@ -329,3 +329,20 @@ async def of_bot(session: AsyncSession, bot_id: UUID, by: Span, since: datetime,
     `since` to that of `until`."""
     given = {"bot_id": bot_id, "since": since, "until": until}
     return [Gained(**values(row)) for row in await session.execute(_SPANS[by], given)]
+
+
+_FLEET_DAYS = _sql(
+    """
+    SELECT bot_id::text AS bot, day, $measures, followers FROM bot_metrics_daily AS gained
+    JOIN bots ON bots.id = bot_id
+    WHERE day >= :first AND day <= :last AND state <> 'retired' AND bears_one(bots, CAST(:labels AS text[]))
+    """
+)
+
+
+async def of_fleet(
+    session: AsyncSession, first: date, last: date, labels: Sequence[str] | None
+) -> Sequence[Mapping[str, Any]]:
+    """What each bot that bears one of the labels gained on each day (UTC) of a span, its last one included."""
+    given = {"first": first, "last": last, "labels": None if labels is None else list(labels)}
+    return [values(row) for row in await session.execute(_FLEET_DAYS, given)]

@@ -67,6 +67,19 @@ async def bots_in_trouble(session: AsyncSession, labels: Labels) -> Mapping[str,
     return _by_status(found)
 
 
+async def limited(session: AsyncSession, labels: Labels) -> Some:
+    """Active bots that X seems to limit, by the last review of their reach."""
+    found = await _rows(
+        session,
+        "SELECT count(*) AS count, min(insight.made_at) AS oldest,"
+        " (array_agg('@' || bot.handle ORDER BY lower(bot.handle)))[1\\:5] AS names"
+        " FROM bot_insights AS insight JOIN bots AS bot ON bot.id = insight.bot_id"
+        " WHERE insight.verdict = 'limited' AND bot.state = 'active' AND bears_one(bot, :labels)",
+        labels,
+    )
+    return _some(found[0])
+
+
 async def stops(session: AsyncSession, labels: Labels) -> Sequence[Silence]:
     """Stops that stand; with labels those that touch one of its bots."""
     return [
