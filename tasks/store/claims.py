@@ -43,9 +43,10 @@ class ClaimedPost:
 SPARE = 10
 
 # The instant is a sub-select: app_now() is volatile, and a volatile function in the condition would rule out the index.
-# What is late is not taken before its misfire policy gave it a turn. Where more is due than is taken, bots take turns:
-# the first post of each goes before the second of any. The outer conditions are looked at again under the lock, of so
-# many that those which other senders hold at that moment can be done without.
+# What is late is not taken before its misfire policy gave it a turn, nor a part of which the one before is unwanted.
+# Where more is due than is taken, bots take turns: the first post of each goes before the second of any. The outer
+# conditions are looked at again under the lock, of so many that those which other senders hold at that moment can be
+# done without.
 _CLAIM_DUE = text(
     """
     WITH due AS (
@@ -62,7 +63,8 @@ _CLAIM_DUE = text(
             AND (post.status = 'scheduled' OR post.lease_until < (SELECT app_now()) OR holder.died_at IS NOT NULL)
             AND misfires_at(post, :late, :grace) > (SELECT app_now())
             AND bot.state = 'active'
-            AND (coalesce(post.thread_place, 1) = 1 OR before.status = 'published')
+            AND (coalesce(post.thread_place, 1) = 1
+                OR (before.status = 'published' AND before.cancel_wanted_at IS NULL))
             AND (post.media_count = 0 OR media_ready(post))
             AND (NOT (SELECT EXISTS (SELECT 1 FROM stops WHERE lifted_at IS NULL)
                 OR EXISTS (SELECT 1 FROM breakers WHERE closed_at IS NULL)) OR NOT silenced(bot))

@@ -82,6 +82,7 @@ async def test_after_a_part_in_doubt_that_is_deleted_on_x_the_next_is_held_with_
     found = Resolution.model_validate({"post_id": ids[0], "choice": "published", "url": url})
     await uncertain.resolve(sender.at, [found], US, "as seen on X", even_so=False)
     await posts.delete(sender.at, ids[0], US)
+    await sender.run(0.5)
     await sender.reconcile()
     await delivery.sweep(sender.at)
     await sender.run(0.5)
