@@ -211,7 +211,7 @@ async def open_connections(
                 engine,
                 kv,
                 x,
-                Transit(vault, wanted.vault.transit_mount),
+                Transit.of(vault, wanted.vault),
                 Leases(vault, wanted.vault.database_mount),
             )
         finally:

@@ -22,7 +22,7 @@ def keys(stack: PostingStack) -> Iterator[tuple[Kv, Transit]]:
     places = stack.running.places
     settings = places.settings.vault
     with Vault.for_role(places, "keys") as vault:
-        yield Kv(vault, settings.kv_mount, settings.readers), Transit(vault, settings.transit_mount)
+        yield Kv(vault, settings.kv_mount, settings.readers), Transit.of(vault, settings)
 
 
 def bot_row(stack: PostingStack, handle: str) -> dict[str, Any]:

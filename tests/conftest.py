@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from blocks.postgres.engine import Login, Server, open_engine
+from tests import openbao_process
 from tests.memory_folder import memory_folder
 from tests.migrated_postgres import fresh_database, migrated_postgres
 from tests.postgres_process import PostgresProcess
@@ -35,6 +36,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--clients", action="store_true", help="run clients of X for Node too; fail where there is no node"
     )
     parser.addoption("--browser", action="store_true", help="fail, do not skip, where no Chromium is installed")
+    parser.addoption("--vault-address", help="run what breaks no vault on this server, which somebody else runs")
+    parser.addoption("--vault-token-file", type=Path, help="0600 file with its token that may set mounts and policies")
+    parser.addoption("--vault-ca-file", type=Path, help="CA certificate of that server, where the system has it not")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if address := config.getoption("--vault-address"):
+        token_file = config.getoption("--vault-token-file")
+        if token_file is None:
+            raise pytest.UsageError("--vault-address takes --vault-token-file as well")
+        if config.getoption("numprocesses", 0) or hasattr(config, "workerinput"):
+            raise pytest.UsageError("--vault-address takes one process: a server has one set of our policies")
+        openbao_process.elsewhere = {
+            "address": address,
+            "admin_token_file": token_file.resolve(),
+            "ca_file": config.getoption("--vault-ca-file"),
+        }
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -1,6 +1,7 @@
 """A real OpenBao in a folder of its own, for tests: started and provisioned in four seconds, gone with the process.
 
 `shared_openbao()` is one for the whole test process; who breaks it starts one of their own with `running_openbao()`.
+With `--vault-address` the shared one is a server that somebody else runs, of any make that speaks the same API.
 """
 
 import atexit
@@ -8,12 +9,16 @@ import functools
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+import pytest
 
 from blocks.vault.client import AppRole, TokenFile, Vault
 from blocks.vault.errors import VaultError
@@ -29,6 +34,11 @@ from tests.postgres_process import free_port
 READY_SECONDS = 30
 SECRET_ID_SECONDS = 3600  # nobody renews them here
 STOP_SECONDS = 20
+# Where the engines of one run of the tests lie, on a server that keeps others.
+ENGINES = ("kv", "transit", "database", "approle")
+
+# What the options of pytest say of a server to be used instead: settings of the section `vault`.
+elsewhere: dict[str, Any] = {}
 
 
 def vault_places(home: Path, logs: Mapping[str, Any] | None = None, **vault: Any) -> Places:
@@ -99,7 +109,7 @@ class OpenBaoProcess:
 
     def transit(self, role: str) -> Transit:
         """The transit engine as `role` sees it."""
-        return Transit(self.client(role), self.places.settings.vault.transit_mount)
+        return Transit.of(self.client(role), self.places.settings.vault)
 
     def kill(self) -> None:
         """kill -9."""
@@ -112,6 +122,8 @@ class OpenBaoProcess:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """SIGSTOP for as long as the block runs: connections open, requests are taken, nothing is answered."""
+        if self.process is None and self.places.settings.vault.address:
+            pytest.skip("a server of somebody else's is not frozen")
         os.kill(self.pid, signal.SIGSTOP)
         try:
             while any(_state(thread) != "T" for thread in Path(f"/proc/{self.pid}/task").iterdir()):
@@ -158,7 +170,43 @@ def shared_openbao() -> OpenBaoProcess:
     """The one vault of this test process, provisioned; leave it running and use paths of your own."""
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(running_openbao())
+    return stack.enter_context(openbao_elsewhere() if elsewhere else running_openbao())
+
+
+@contextmanager
+def own_openbao() -> Iterator[OpenBaoProcess]:
+    """A provisioned vault of its own, for tests that write all over it and break nothing."""
+    if not elsewhere:
+        with running_openbao() as found:
+            yield found
+        return
+    # There are no two sets of our policies on one server: whoever shares one begins anew after this.
+    with openbao_elsewhere() as found:
+        yield found
+    shared_openbao.cache_clear()
+
+
+@contextmanager
+def openbao_elsewhere() -> Iterator[OpenBaoProcess]:
+    """Engines of our own on the server that the options name; they are taken away at the end."""
+    with tempfile.TemporaryDirectory(prefix="vault-") as home:
+        for folder in ("secrets", "run"):
+            (Path(home) / folder).mkdir()
+        mine = uuid4().hex[:8]
+        server = OpenBaoProcess(
+            vault_places(Path(home), **elsewhere, **{f"{name}_mount": f"{name}-{mine}" for name in ENGINES})
+        )
+        try:
+            vault_provisioning.provision(server.places)
+            yield server
+        finally:
+            for client in server.clients.values():
+                client.close()
+            with Vault(server.places, TokenFile(elsewhere["admin_token_file"])) as admin:
+                for step in vault_provisioning.foundation(server.places):
+                    if step.path.startswith(("sys/mounts/", "sys/auth/")):
+                        path = f"/v1/{step.path}"
+                        admin.call(f"take {step.path} away", lambda path=path: admin.adapter.delete(path), writes=False)
 
 
 @contextmanager

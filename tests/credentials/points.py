@@ -146,7 +146,7 @@ async def refresher(world: World, reached: Reached = nothing) -> AsyncIterator[P
             world.places.x, lanes=4, connect_timeout_seconds=1, deadline_seconds=settings.x.deadline_seconds
         ) as x:
             x.caller = PointedCaller(x.caller, reached)  # type: ignore[assignment]
-            transit = Transit(vault, settings.vault.transit_mount)
+            transit = Transit.of(vault, settings.vault)
             at = PointedConnections(world.places, world.server, login, engine, kv, x, transit, None)  # type: ignore[arg-type]
             at.reached = reached
             try:

@@ -1,6 +1,7 @@
 """The gateway as a process that speaks TLS itself, or has a proxy in front of it that does."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from tests.unit.x_peer import tls_for_loopback
 from tests.waiting import until
 
 Sessions = async_sessionmaker[AsyncSession]
+# What nginx would lay into a folder of the system's otherwise.
+OTHER_BODIES = ("fastcgi", "uwsgi", "scgi")
 WRONG = {"username": "admin", "password": "not this one"}  # pragma: allowlist secret
 
 
@@ -97,14 +100,45 @@ async def test_the_gateway_speaks_tls_and_the_commands_trust_its_certificate_and
         assert (untrusted.returncode, "gateway.ca_file" in untrusted.stderr) == (1, True), untrusted.stderr
 
 
-@pytest.fixture
-def proxy(places: Places, files: dict[str, str]) -> Iterator[str]:
-    """The address of a proxy in front of the gateway."""
-    port = free_port()
-    words = [str(port), str(places.settings.gateway.port), files["TLS_CERTIFICATE_FILE"], files["TLS_KEY_FILE"]]
-    with subprocess.Popen([sys.executable, "-m", "tests.gateway.reverse_proxy", *words], cwd=APP_ROOT) as process:
+@pytest.fixture(params=["ours", "caddy", "nginx"])
+def proxy(places: Places, files: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a proxy in front of the gateway: one of the tests' own, or a real one set up as the guide says."""
+    port, to = free_port(), places.settings.gateway.port
+    certificate, key = files["TLS_CERTIFICATE_FILE"], files["TLS_KEY_FILE"]
+    if request.param == "ours":
+        words = [sys.executable, "-m", "tests.gateway.reverse_proxy", str(port), str(to), certificate, key]
+    else:
+        program = shutil.which(request.param)
+        if program is None:
+            pytest.skip(f"{request.param} is not installed")
+        guide = (APP_ROOT / "docs/guide/access.md").read_text(encoding="utf-8")
+        wanted = (
+            guide.partition(f"```{request.param}\n")[2].partition("```")[0].replace("127.0.0.1:8000", f"127.0.0.1:{to}")
+        )
+        file = tmp_path / request.param
+        if request.param == "caddy":
+            there = f"https://127.0.0.1:{port} {{\n    tls {certificate} {key}"
+            wanted = "{\n    admin off\n    auto_https off\n}\n" + wanted.replace("vivesphere.example {", there)
+            words = [program, "run", "--adapter", "caddyfile", "--config", str(file)]
+        else:
+            wanted = (
+                wanted.replace("listen 443", f"listen 127.0.0.1:{port}")
+                .replace("/etc/ssl/vivesphere.pem", certificate)
+                .replace("/etc/ssl/vivesphere.key", key)
+            )
+            held = "".join(f"{kind}_temp_path {tmp_path};" for kind in ("client_body", "proxy", *OTHER_BODIES))
+            pid = f"daemon off; pid {tmp_path}/nginx.pid; error_log stderr;"
+            wanted = f"{pid} events {{}} http {{ access_log off; {held} {wanted} }}"
+            words = [program, "-p", str(tmp_path), "-c", str(file)]
+        file.write_text(wanted, encoding="utf-8")
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    with (tmp_path / "proxy.log").open("wb") as log:
+        process = subprocess.Popen(words, cwd=APP_ROOT, env=environment, stdout=log, stderr=log)
+    try:
         yield f"https://127.0.0.1:{port}"
-        process.kill()
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 async def came_from(sessions: Sessions) -> list[str]:
@@ -146,6 +180,7 @@ async def test_behind_a_trusted_proxy_limits_and_log_know_who_came(
                 assert (await person.get("/account")).status_code == 200
 
 
+@pytest.mark.parametrize("proxy", ["ours"], indirect=True)
 async def test_a_proxy_that_is_not_named_is_not_believed(
     places: Places, proxy: str, tmp_path: Path, files: dict[str, str], sessions: Sessions
 ) -> None:

@@ -1,6 +1,8 @@
 """Mounts, policies, roles and ids: brought to the wanted state at each `up`, in our vault and in somebody else's."""
 
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tests.openbao_process import OpenBaoProcess, dev_server, running_openbao, v
 
 PLANTED = "planted-s3cret-that-must-not-show"
 LOG_BYTES = 10_000
+SUITE = [str(Path(__file__).with_name(f"test_vault_{name}.py")) for name in ("kv", "transit", "roles")]
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +196,17 @@ def test_half_a_foundation_is_completed_the_next_time(theirs: Places, somebody_e
     vault_provisioning.provision(theirs)
     with Vault.for_role(theirs, "gateway") as vault:
         assert vault.get("auth/token/lookup-self")
+
+
+def test_the_suite_of_the_vault_runs_on_a_server_of_somebody_elses(somebody_elses: tuple[str, Path]) -> None:
+    """As `--vault-address` promises it of any server that speaks this API; the engines are gone afterwards."""
+    address, token_file = somebody_elses
+    with Vault(vault_places(token_file.parent, address=address), TokenFile(token_file)) as admin:
+        before = set(admin.get("sys/mounts")["data"])
+        options = ("--vault-address", address, "--vault-token-file", str(token_file), "-q", "-p", "no:cacheprovider")
+        ended = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, *SUITE], capture_output=True, text=True, check=False, timeout=300
+        )
+        assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-1000:]
+        print(ended.stdout.splitlines()[-1])
+        assert set(admin.get("sys/mounts")["data"]) == before

@@ -8,7 +8,7 @@ import pytest
 from blocks.vault.errors import Denied, Missing
 from deployments.local import least_privilege, vault_provisioning
 from deployments.local.vault_provisioning import AUDIT_KEY, BOT_RECORDS_KEY, ROLES
-from tests.openbao_process import OpenBaoProcess, running_openbao
+from tests.openbao_process import OpenBaoProcess, own_openbao
 
 BOT = "bots/b1"
 PASSWORDS = ("app", "owner", "reader", "prefect", "gateway", "poster", "keys", "sealer")
@@ -17,7 +17,7 @@ PASSWORDS = ("app", "owner", "reader", "prefect", "gateway", "poster", "keys", "
 @pytest.fixture(scope="module")
 def bao() -> Iterator[OpenBaoProcess]:
     """A vault of its own: what is written here by way of trial would spoil that of the others."""
-    with running_openbao() as bao:
+    with own_openbao() as bao:
         bao.kv("keys").write(f"{BOT}/access", {"token": "a"}, cas=None)
         bao.kv("keys").write(f"{BOT}/refresh", {"token": "r"}, cas=None)
         bao.kv("gateway").write("apps/app1/client", {"secret": "c"}, cas=None)
