@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from config.loading import APP_ROOT
 from deployments.cli.client import api
 from tests.makers import a_persona
 from tests.posting_stack import PostingStack
@@ -35,9 +36,29 @@ def test_a_new_user_walks_from_sign_in_to_a_published_post_by_curl_alone(stack: 
     assert '"state":"needs_login"' in said
     assert "@walking_bot is connected" in said
     assert '"key":"media.uploaders","service":"media","value":3,"origin":"override"' in said
+    guide = (APP_ROOT / "docs/guide/api.md").read_text(encoding="utf-8")
+    assert [line for line in said.splitlines() if line.startswith("== ")] == [
+        line for line in guide.splitlines() if line.startswith("== ")
+    ]
     kept = said.partition("== keep something")[2]
     assert '"wrapped_key":"vault:v1:' in kept
     assert "desk@example.org" not in kept
+    # What the guide lets a reader type, on what the walk has made.
+    typed = guide.partition("The heart of it")[2].partition("```bash\n")[2].partition("```")[0]
+    for written, ours in (("http://127.0.0.1:8000", front_door), ("anna", "walker")):
+        assert written in typed
+        typed = typed.replace(written, ours)
+    answered = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", typed],
+        input=f"{PASSWORD}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert answered.returncode == 0, answered.stdout + answered.stderr
+    assert '"key":"media.uploaders"' in answered.stdout
+    assert '"name":"contact","version":2,"format":"json","wrapped_key":"vault:v1:' in answered.stdout
     [post] = [entry for entry in stack.ledger() if entry["username"].lower() == "walking_bot"]
     assert post["text"].startswith("Good morning from walking_bot at ")
 
