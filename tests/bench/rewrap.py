@@ -19,6 +19,7 @@ from tasks.operations.rotation.data_keys import DataKeys
 from tasks.store import base
 from tasks.store.rotations import Version
 from tests.bench.figure import Figure
+from tests.bench.fleet import load
 from tests.makers import stored_bots
 from tests.migrated_postgres import migrated_postgres
 from tests.openbao_process import OpenBaoProcess, running_openbao
@@ -51,7 +52,7 @@ def rewrap_10k_records() -> list[Figure]:
             note=f"{RECORDS:,} records of 100 bots in batches of {BATCH:,}; {PAIRS} pairs, ratios "
             f"{', '.join(f'{ratio:.2f}' for ratio in ratios)}. The limit sends the same texts to the transit engine "
             "over one connection, batch after batch, and throws the answers away; ours reads them from Postgres and "
-            "writes the new ones back, unthrottled. fsync is off.",
+            f"writes the new ones back, unthrottled. fsync is off. {load()}",
         )
     ]
 
