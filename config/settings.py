@@ -435,6 +435,30 @@ class Monitoring(Section):
     per_bot: bool = tuning(False, "Whether there are series of each bot too, up to five a bot.")
 
 
+class Notifications(Section):
+    """Telling operators."""
+
+    repeat_seconds: int = tuning(
+        3600, "The same alarm is told again at the earliest after this time.", ge=60, le=604_800
+    )
+    look_seconds: float = tuning(15.0, "How often the clerk looks for alarms, in seconds.", ge=0.2, le=3600)
+    attempts_max: int = tuning(6, "Tries after which a message is given up.", ge=1, le=20)
+    retry_seconds: float = tuning(
+        2.0, "Wait before a message is tried a second time, in seconds; it doubles, up to a minute.", ge=0.05, le=60
+    )
+    answer_seconds: float = tuning(10.0, "Longest time for one try, in seconds.", ge=0.2, le=120)
+    private_hosts: str = wiring(
+        "",
+        "Hosts, or host:port, separated by commas, that may be told although they are not on the public internet, at"
+        " any port and without TLS.",
+    )
+    ca_file: Path | None = wiring(None, "CA certificate for them; unset means the system's own.")
+    morning_zone: str = wiring(
+        "UTC", "Time zone in which the morning summary is sent at seven.", pattern=r"^[A-Za-z0-9_+/-]+$"
+    )
+    kept_days: int = policy(90, "How long it is kept what was told, in days.", ge=1, le=3650)
+
+
 class Onboarding(Section):
     """Connecting bots."""
 
@@ -468,6 +492,9 @@ class Stack(Section):
     stop_seconds: float = tuning(10.0, "Longest wait for one part to stop before it is killed.", ge=0.5, le=120)
     restart_first_seconds: float = tuning(0.5, "Wait before a dead part is started again; doubles.", ge=0.05, le=60)
     restart_most_seconds: float = tuning(30.0, "Longest wait between restarts of one part.", ge=0.1, le=600)
+    alarm_seconds: float = tuning(
+        30.0, "A part that has not come up again after this time is told to operators, in seconds.", ge=1, le=3600
+    )
     secret_id_seconds: int = policy(600, "How long an AppRole secret-id is good for, in seconds.", ge=60, le=86_400)
     disk_free_mb: int = tuning(500, "doctor complains when less disk is free, in megabytes.", ge=1, le=1_000_000)
 
@@ -490,6 +517,7 @@ class Settings(BaseSettings):
     reconciliation: Reconciliation = Reconciliation()
     metrics: Metrics = Metrics()
     monitoring: Monitoring = Monitoring()
+    notifications: Notifications = Notifications()
     onboarding: Onboarding = Onboarding()
     audit: Audit = Audit()
     logs: Logs = Logs()

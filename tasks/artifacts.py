@@ -24,6 +24,7 @@ from tasks.operations.rotation.recipe import Done as Rotation
 from tasks.operations.rotation.x_user_tokens import Rotated
 from tasks.reports import posting_run
 from tasks.reports.posting_run import Done
+from tasks.store.notifications import DeliveryRow
 
 T = TypeVar("T")
 
@@ -110,6 +111,22 @@ async def show_collected(plan: Plan, done: Collected, hours: int) -> None:
         f" Gone: {_counted(done.gone)}. Waiting: {_counted(done.waiting)}."
     )
     await _tried(acreate_table_artifact(rows, key="collected-metrics", description=said))
+
+
+async def show_notifications(told: Sequence[DeliveryRow]) -> None:
+    """A table of what operators were told in this run, and where."""
+    rows = [
+        {
+            "channel": one.channel,
+            "what": one.alarm["title"],
+            "state": one.state,
+            "tries": one.tries,
+            "why not": one.problem,
+        }
+        for one in told
+    ]
+    if rows:
+        await _tried(acreate_table_artifact(rows, key="told-operators", description="What operators were told."))
 
 
 def _counted(counted: Counter[str]) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -34,6 +34,8 @@ APP_LOGIN_PATH = "postgres/login"
 KEPT_LOGIN_PATH = "postgres/app"
 # The sealer's own: it reads the audit and appends seals, and may do nothing else.
 SEALER_LOGIN_PATH = "postgres/sealer"
+# Roles whose policy names a login of their own, which may do less.
+OWN_LOGIN_PATHS: Mapping[AppRole, str] = {"reader": "postgres/reader"}
 
 
 @dataclass
@@ -165,7 +167,7 @@ _shares: dict[tuple[str, int], _Share] = {}
 
 @asynccontextmanager
 async def open_connections(
-    role: AppRole, places: Places | None = None, login_path: str = APP_LOGIN_PATH, own_login: Login | None = None
+    role: AppRole, places: Places | None = None, login_path: str | None = None, own_login: Login | None = None
 ) -> AsyncIterator[Connections]:
     """Open everything as `role` sees it; nothing is asked of the network before it is needed.
 
@@ -175,11 +177,12 @@ async def open_connections(
     wanted = places.settings
     vault = Vault.for_role(places, role)
     kv = Kv(vault, wanted.vault.kv_mount, wanted.vault.readers)
+    path = login_path or OWN_LOGIN_PATHS.get(role, APP_LOGIN_PATH)
 
     async def login() -> Login:
         if own_login is not None:
             return own_login
-        secret = await asyncio.to_thread(kv.read, login_path)
+        secret = await asyncio.to_thread(kv.read, path)
         return Login(secret.data["username"], secret.data["password"])
 
     host, port = places.postgres

@@ -21,10 +21,12 @@ class PrefectStandIn:
         self.auth = auth
         self.ends_as = "COMPLETED"
         self.runs: dict[str, dict[str, Any]] = {}
-        self.flows = {"publish-due-posts": str(uuid4()), "onboard-bots": str(uuid4())}
+        names = ("publish-due-posts", "onboard-bots", "notify-operators")
+        self.flows = {name: str(uuid4()) for name in names}
         self.deployments = [
             self._deployment("publish-due-posts", "every-minute", []),
             self._deployment("onboard-bots", "on-demand", ["run_request_id"]),
+            self._deployment("notify-operators", "on-alarm", ["about", "failed_run_id", "run_request_id"]),
         ]
 
     def _deployment(self, flow: str, name: str, parameters: list[str]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from pathlib import Path
 import httpcore
 import httpx
 
+from blocks.tls import tls_context
+
 # Common servers hang up after 5 s: closing first keeps a request from meeting a connection that is just ending,
 # which would leave its outcome unknown.
 IDLE_SECONDS = 4.0
@@ -30,7 +32,7 @@ class Lanes(httpx.AsyncBaseTransport):
 
     def __init__(self, address: httpx.URL, count: int, *, ca_file: Path | None = None) -> None:
         self._origin = _core_url(address).origin
-        self._tls = _tls_context(ca_file) if address.scheme == "https" else None
+        self._tls = tls_context(ca_file) if address.scheme == "https" else None
         self._closed = False
         self._free: asyncio.LifoQueue[_Lane] = asyncio.LifoQueue()
         self._count = count
@@ -159,19 +161,3 @@ class _Dialler(httpcore.AsyncNetworkBackend):
 
 def _core_url(url: httpx.URL) -> httpcore.URL:
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-
-
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    # Not ssl.create_default_context: it obeys SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca_file is not None:
-        context.load_verify_locations(cafile=str(ca_file))
-        return context
-    built_in = ssl.get_default_verify_paths()
-    cafile = built_in.openssl_cafile if Path(built_in.openssl_cafile).is_file() else None
-    capath = built_in.openssl_capath if Path(built_in.openssl_capath).is_dir() else None
-    if cafile or capath:
-        context.load_verify_locations(cafile=cafile, capath=capath)
-    else:
-        context.load_default_certs()
-    return context

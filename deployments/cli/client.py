@@ -46,6 +46,10 @@ class Api:
             found += answer.json()
         return found
 
+    def part(self, path: str, **query: Any) -> Any:
+        """The first part of a list."""
+        return self._answer("GET", path, params=query).json()
+
     def lines(self, path: str, **query: Any) -> Iterator[str]:
         """A long answer line by line, however long it takes."""
         given = {name: value for name, value in query.items() if value is not None}

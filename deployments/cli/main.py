@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "personas": ("personas", "The voices that bots speak with."),
     "posts": ("posts", "Schedule posts, see what became of them, cancel them."),
     "metrics": ("metrics", "What posts and accounts achieved."),
+    "notify": ("notify", "Where operators are told what is wrong, and what they were told."),
     "users": ("users", "Who may call us: add, look, let out."),
     "roles": ("roles", "Who is bound to which role, for what, until when."),
     "keys": ("keys", "API keys of programs, such as workers and `prefect`."),

@@ -27,6 +27,7 @@ from tasks.operations.api_keys import NoSuchKeyError, WorthlessKeyError
 from tasks.operations.bot_records import DamagedError, ForgottenError, NoSuchRecordError
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.breakers import NoSuchBreakerError
+from tasks.operations.channels import ChannelRefusedError, ChannelTakenError, NoSuchChannelError
 from tasks.operations.consent import ConsentError
 from tasks.operations.insight import NotWithinError
 from tasks.operations.inventory import NoSuchCredentialError, NotShownError
@@ -86,6 +87,9 @@ TABLE: Mapping[type[Exception], Answer] = {
     NoSuchDeploymentError: Answer(404, "no-such-deployment"),
     NoSuchAppError: Answer(404, "no-such-app", lambda error: f"there is no app '{error}'"),
     NoSuchBreakerError: Answer(404, "no-such-breaker", lambda error: f"no breaker {error} is open"),
+    NoSuchChannelError: Answer(404, "no-such-channel", lambda error: f"there is no channel {error}"),
+    ChannelTakenError: Answer(409, "channel-taken"),
+    ChannelRefusedError: Answer(422, "channel-refused"),
     NoSuchStopError: Answer(404, "no-such-stop", lambda error: f"no stop {error} is in force"),
     NoSuchRunError: Answer(404, "no-such-run"),
     NoSuchRevisionError: Answer(404, "no-such-revision"),

@@ -23,6 +23,7 @@ from blocks.vault.errors import VaultError
 from deployments.local import board
 from deployments.local.board import Note, PartNote
 from tasks.connections import Connections
+from tasks.domain.notifications import Kind as ChannelKind
 from tasks.domain.posts import Cause, Ended
 from tasks.domain.today import Some
 from tasks.operations import monitoring, signing_keys
@@ -367,6 +368,19 @@ METRICS: tuple[Figure, ...] = (
         ("deployment",),
         _of_runs(
             lambda runs: [((name,), ended.timestamp()) for name, ended in sorted(runs.tally.completed_at.items())]
+        ),
+    ),
+    Figure(
+        "vivesphere_notifications",
+        "counter",
+        "Messages to operators that were sent or given up, by the kind of channel.",
+        ("channel_kind", "state"),
+        _of_counts(
+            lambda counts: [
+                ((kind, state), counts.tally.notifications[kind, state])
+                for kind in get_args(ChannelKind)
+                for state in ("sent", "failed")
+            ]
         ),
     ),
     Figure(

@@ -1,6 +1,6 @@
 """The clerk: looks every second for attempts and posts whose time has passed, and says so in their state; seals the
-audit twice a second; tells Prefect's feed what was noted. For the audit it has a database role of its own, which
-reaches nothing else."""
+audit twice a second; tells Prefect's feed what was noted, and when something is wrong. For the audit it has a database
+role of its own, which reaches nothing else."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ from config.loading import settings
 from config.places import Places
 from tasks.connections import SEALER_LOGIN_PATH, Connections, open_connections
 from tasks.operations import delivery, governor, stops
+from tasks.operations.alarms import Lookout
 from tasks.operations.announcing import Announcer
 from tasks.operations.patience import PASSING
 from tasks.operations.sealing import Sealer
@@ -37,6 +38,7 @@ async def main() -> None:
         work.create_task(_sweep(at, ended))
         work.create_task(Sealer(at_audit).work(ended))
         work.create_task(Announcer(at).work(ended))
+        work.create_task(Lookout(at).work(ended))
 
 
 async def _sweep(at: Connections, ended: asyncio.Event) -> None:

@@ -58,6 +58,7 @@ def fingerprint(places: Places) -> str:
         digest.update(str(path.relative_to(APP_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     settings = places.settings
     wiring = settings.model_dump(mode="json", include={"postgres", "vault", "prefect", "x"})
+    wiring["morning_zone"] = settings.notifications.morning_zone
     digest.update(json.dumps([wiring, work_pool.job_template(places), str(APP_ROOT)]).encode())
     return digest.hexdigest()
 
@@ -110,6 +111,7 @@ def _run(places: Places, command: list[str]) -> None:
             **environment.prefect_client(places, places.home / "prefect" / "registration"),
             "APP_ROOT": str(APP_ROOT),
             "WORK_POOL": places.settings.prefect.work_pool,
+            "MORNING_ZONE": places.settings.notifications.morning_zone,
         },
         cwd=APP_ROOT,
         stdin=subprocess.DEVNULL,

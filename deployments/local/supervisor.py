@@ -32,6 +32,7 @@ from deployments.local.board import Board, say
 from deployments.local.keeper import ChildFailedError, Keeper
 from deployments.local.plan import Part
 from deployments.local.processes import Process
+from deployments.local.watchman import Watchman, by_process
 
 TICK_SECONDS = 1.0
 RENEW_AGAIN_SECONDS = 5.0
@@ -125,11 +126,13 @@ class Supervisor:
         logs = self._places.settings.logs
         renew_at = time.monotonic() + half_life
         look_at = time.monotonic()
-        written = [self._places.logs / f"{name}.log" for name in ("supervisor", *self._keepers)]
+        watchman = Watchman(self._places.settings.stack.alarm_seconds, by_process(self._places))
+        written = [self._places.logs / f"{name}.log" for name in ("supervisor", "alarm", *self._keepers)]
         written.append(work_pool.run_log(self._places))
         while not self._stop.wait(TICK_SECONDS):
             for log in written:
                 log_files.rotate(log, logs.file_bytes, logs.files_kept)
+            watchman.look(self._board.note.parts)
             if self._renew_auth.is_set():
                 self._renew_auth.clear()
                 self._renew_prefect_auth()

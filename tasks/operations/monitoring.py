@@ -14,8 +14,9 @@ from tasks.domain.today import Some
 from tasks.operations import audit, governor
 from tasks.operations.audit import Sealing
 from tasks.operations.delivery import BEATS_MISSED
-from tasks.store import base, monitoring, provenance, today
+from tasks.store import base, monitoring, notifications, provenance, today
 from tasks.store.monitoring import AppMoney, AppRoom, EndedAttempt, Expiry, FailedPost, Window
+from tasks.store.notifications import EndedDelivery
 
 SOON = timedelta(hours=1)
 # A row shows once its transaction ends, which may be a while after the instant that it bears.
@@ -50,6 +51,7 @@ class Tally:
     posts: Counter[str] = field(default_factory=Counter)
     posts_of_bots: Counter[tuple[str, str]] = field(default_factory=Counter)
     lateness: Lateness = field(default_factory=Lateness)
+    notifications: Counter[tuple[str, str]] = field(default_factory=Counter)
     _looked_at: datetime | None = None
     _counted: dict[tuple[UUID, str], datetime] = field(default_factory=dict)
 
@@ -58,7 +60,13 @@ class Tally:
         """Whatever ended after this may not be counted yet."""
         return max(self.begun, self._looked_at - OVERLAP) if self._looked_at else self.begun
 
-    def add(self, attempts: Sequence[EndedAttempt], posts: Sequence[FailedPost], now: datetime) -> None:
+    def add(
+        self,
+        attempts: Sequence[EndedAttempt],
+        posts: Sequence[FailedPost],
+        told: Sequence[EndedDelivery],
+        now: datetime,
+    ) -> None:
         """Count each end once."""
         for attempt in attempts:
             if self._is_new(attempt.id, attempt.ended, attempt.ended_at):
@@ -67,6 +75,9 @@ class Tally:
         for post in posts:
             if self._is_new(post.id, post.status, post.at):
                 self._post(post.bot, post.status)
+        for delivery in told:
+            if self._is_new(delivery.id, delivery.state, delivery.at):
+                self.notifications[delivery.kind, delivery.state] += 1
         self._looked_at = now
         self._counted = {key: at for key, at in self._counted.items() if at > self.since}
 
@@ -132,6 +143,7 @@ async def count(at: Connections) -> Counts:
         since = tally.since
         attempts = await monitoring.ended_attempts(session, since)
         failed = await monitoring.failed_posts(session, since)
+        told = await notifications.ended(session, since)
         due = await monitoring.due(session, now)
         alive = timedelta(seconds=BEATS_MISSED * settings.posting.beat_seconds)
         counts = Counts(
@@ -155,7 +167,7 @@ async def count(at: Connections) -> Counts:
             await monitoring.token_ends(session) if settings.monitoring.per_bot else None,
         )
     # Only once the transaction is through: what was read by one that failed is read again.
-    tally.add(attempts, failed, now)
+    tally.add(attempts, failed, told, now)
     return counts
 
 

@@ -17,3 +17,4 @@ class AdvisoryLock(IntEnum):
     ROLL_UP = 7_310_014
     ADMINS = 7_310_015
     SETTINGS = 7_310_016
+    NOTIFY = 7_310_017

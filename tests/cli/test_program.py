@@ -81,7 +81,8 @@ async def test_a_run_starts_by_the_name_of_its_flow_and_is_waited_for(stack: Ter
     unknown = await stack("run", "nothing")
     assert (unknown.code, unknown.err) == (
         1,
-        "there is no deployment 'nothing'; there are: onboard-bots/on-demand, publish-due-posts/every-minute\n",
+        "there is no deployment 'nothing'; there are: notify-operators/on-alarm, onboard-bots/on-demand,"
+        " publish-due-posts/every-minute\n",
     )
     assert (await stack("run", "publish-due-posts", "--arguments", '{"window": 1}')).code == 2
     assert (await stack("run", "publish-due-posts", "--arguments", "window")).code == 2

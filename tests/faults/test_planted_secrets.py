@@ -21,7 +21,7 @@ from blocks.vault.errors import Missing
 from blocks.vault.kv import Kv
 from blocks.x.rehearsal import grant
 from config.places import Places
-from deployments.cli.client import api
+from deployments.cli.client import api, wait_for_run
 from deployments.local import databases, prefect_api, processes
 from deployments.local.vault_provisioning import ROLES, supervisor_ids
 from tasks.domain.credentials import ESCROW_KEY, FINGERPRINT_PATH, access_path, client_path, refresh_path
@@ -31,6 +31,7 @@ from tests.aged_tokens import bot_row, near_the_end, rotate
 from tests.aged_tokens import keys as keys_vault
 from tests.posting_stack import PostingStack
 from tests.secret_search import Secret, plant, search
+from tests.told import hearing
 
 FIRST_LINK, CLI_KEY, PREFECT_AUTH = "link of the first admin", "CLI key", "Prefect's auth string"
 POSTGRES_ADMIN, SANDBOX_CONTROL = "password of the database's admin", "token of the sandbox's controls"
@@ -215,6 +216,7 @@ def things_are_handed_in(stack: PostingStack) -> Iterator[Secret]:
         gateway.post("/apikeys/store", {"name": f"s-{secrets.token_hex(4)}", "service": "webhook", "secret": service})
         gateway.post("/botdata/store", {"bot_id": stack.bots[0], "name": "planted", "data": {"password": data}})
         gateway.post("/botdata/reveal", {"bot_id": stack.bots[0], "name": "planted", "reason": "the day's work"})
+    yield from operators_are_told(stack)
     yield Secret("key of an outside service", service)
     yield Secret("data of a bot", data)
 
@@ -229,6 +231,26 @@ def things_are_handed_in(stack: PostingStack) -> Iterator[Secret]:
     assert f"@{handle} unchanged" in stack.command(*given, stdin=env)
     for name in names:
         yield Secret(f"OAuth 1.0a {name} of a bot", signed[name])
+
+
+def operators_are_told(stack: PostingStack) -> Iterator[Secret]:
+    """By a webhook that takes it and one whose receiver is away; both channels go again."""
+    address, password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    name = f"c-{secrets.token_hex(4)}"
+    with hearing() as (where, heard), api() as gateway:
+        hook = {"kind": "webhook", "url": f"{where}/{address}"}
+        signing = gateway.post("/notifications/channels", {"name": name, "target": hook})["signing_secret"]
+        mail = {"kind": "email", "host": "127.0.0.1", "port": 1, "security": "none", "username": "u"}
+        mail |= {"password": password, "sender": "a@example.org", "recipients": ["b@example.org"]}
+        gateway.post("/notifications/channels", {"name": f"{name}-mail", "target": mail})
+        stack.command("notify", "channels", "test", name)
+        away = wait_for_run(gateway, gateway.post(f"/notifications/channels/{name}-mail/test")["flow_run_id"])
+        assert (away["state"], heard != []) == ("failed", True)
+        for one in (name, f"{name}-mail"):
+            gateway.delete(f"/notifications/channels/{one}")
+    yield Secret("address of a channel", address)
+    yield Secret("secret of a channel", signing.removeprefix("whsec_"))
+    yield Secret("mail password of a channel", password)
 
 
 def dump_databases(places: Places, folder: Path) -> None:

@@ -19,3 +19,9 @@ async def last(seconds: float) -> None:
     for _ in range(round(seconds * 10)):
         get_run_logger().info("still here")
         await asyncio.sleep(0.1)
+
+
+@flow
+async def fail() -> None:
+    """Come to a bad end."""
+    raise RuntimeError("as asked")

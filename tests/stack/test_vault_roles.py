@@ -22,6 +22,7 @@ def bao() -> Iterator[OpenBaoProcess]:
         bao.kv("keys").write(f"{BOT}/refresh", {"token": "r"}, cas=None)
         bao.kv("gateway").write("apps/app1/client", {"secret": "c"}, cas=None)
         bao.kv("gateway").write("services/mail", {"password": "m"}, cas=None)
+        bao.kv("gateway").write("notifications/on-call", {"url": "u"}, cas=None)
         for name in PASSWORDS:
             bao.kv("provision").write(f"postgres/{name}", {"password": name}, cas=None)
         yield bao
@@ -44,6 +45,7 @@ READS = {
     "apps/app1/client": {"gateway", "keys"},
     "apps/app1/next": {"keys"},
     "services/mail": {"reader"},
+    "notifications/on-call": {"reader"},
     "gateway/anything": {"gateway"},
     "gateway/jwt": {"gateway", "keys"},
     "keys/fingerprint": {"keys"},
@@ -65,6 +67,7 @@ WRITES = {
     "apps/new/client": {"gateway", "keys"},
     "apps/new/next": {"gateway"},
     "services/new": {"gateway"},
+    "notifications/new": {"gateway"},
     "gateway/new": {"gateway"},
     "gateway/jwt": {"gateway", "keys"},
     "keys/new": {"keys"},

@@ -10,6 +10,7 @@ import httpcore
 import httpx
 import pytest
 
+from blocks import tls
 from blocks.x import lanes as module
 from blocks.x.lanes import Lanes
 from tests.unit.x_peer import Conversation, Peer, always, answer, tls_for_loopback, until
@@ -201,7 +202,7 @@ async def test_tls_trusts_the_given_ca_and_no_other(tmp_path: Path, monkeypatch:
 
 
 def test_without_a_ca_file_the_systems_own_certificates_count() -> None:
-    context = module._tls_context(None)
+    context = tls.tls_context(None)
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
 

@@ -19,9 +19,13 @@ path "${kv}/metadata/consents/+" { capabilities = ["delete"] }
 path "${kv}/data/gateway/*"     { capabilities = ["create", "update", "read"] }
 path "${kv}/metadata/gateway/*" { capabilities = ["read", "delete", "list"] }
 
-# Credentials of outside services (webhooks, mail, language model) are entered here and read by the flows that use them.
+# Credentials of outside services (such as a language model) are entered here and read by the flows that use them.
 path "${kv}/data/services/+"     { capabilities = ["create", "update"] }
 path "${kv}/metadata/services/+" { capabilities = ["read", "delete"] }
+
+# Where operators are told: entered here, read by who tells them alone.
+path "${kv}/data/notifications/+"     { capabilities = ["create", "update"] }
+path "${kv}/metadata/notifications/+" { capabilities = ["read", "delete"] }
 
 path "${kv}/data/postgres/login" { capabilities = ["read"] }
 path "${kv}/data/postgres/app"     { capabilities = ["read"] }

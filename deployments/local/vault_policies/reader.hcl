@@ -2,6 +2,7 @@
 
 path "${kv}/data/postgres/reader" { capabilities = ["read"] }
 path "${kv}/data/services/+"      { capabilities = ["read"] }
+path "${kv}/data/notifications/+" { capabilities = ["read"] }
 
 # The check of the audit's seals.
 path "${transit}/keys/audit" { capabilities = ["read"] }
