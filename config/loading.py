@@ -75,6 +75,11 @@ def settings() -> Settings:
     return load().settings
 
 
+def of_home(home: Path) -> Settings:
+    """The settings as the stack in another home would have them."""
+    return read({**os.environ, f"{PREFIX}HOME": str(home)}).settings
+
+
 def read(environment: Mapping[str, str]) -> Loaded:
     """Read every source; raises SettingsError with one line for each problem."""
     sources = list(_sources(environment))

@@ -499,6 +499,17 @@ class Stack(Section):
     disk_free_mb: int = tuning(500, "doctor complains when less disk is free, in megabytes.", ge=1, le=1_000_000)
 
 
+class Backup(Section):
+    """Backups of database and vault; docs/guide/backup.md."""
+
+    folder: Path | None = wiring(None, "Where `vivesphere db backup` puts archives; unset: <home>/backups.")
+    files_kept: int = tuning(14, "Archives that stay in that folder; the oldest go.", ge=1, le=10_000)
+    max_age_hours: float = tuning(26.0, "doctor complains when the last backup is older, in hours.", ge=0.1, le=8760)
+    wait_seconds: float = tuning(
+        120.0, "Longest wait for refreshes of tokens to end before a backup, in seconds.", ge=1, le=3600
+    )
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -522,6 +533,7 @@ class Settings(BaseSettings):
     audit: Audit = Audit()
     logs: Logs = Logs()
     stack: Stack = Stack()
+    backup: Backup = Backup()
 
     @classmethod
     def settings_customise_sources(

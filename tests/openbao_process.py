@@ -85,7 +85,7 @@ class OpenBaoProcess:
 
         What provisions has five minutes to do it, which a session of tests takes longer than: a new one each time.
         """
-        if role == vault_provisioning.PROVISION:
+        if role in (vault_provisioning.PROVISION, vault_provisioning.BACKUP):
             return self.new_client(role)
         if role not in self.clients:
             self.clients[role] = self.new_client(role)

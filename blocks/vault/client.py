@@ -126,6 +126,27 @@ class Vault:
         """Write any path under /v1/; for requests that may be repeated, such as setting a policy."""
         return self.call(f"set {path}", lambda: self.adapter.post(f"/v1/{path}", json=dict(body)), writes=False)
 
+    def download(self, path: str, within_seconds: float) -> bytes:
+        """What a path under /v1/ answers that is no JSON; a copy that was cut off raises as well."""
+        found = b""
+
+        def fetch() -> Answer:
+            nonlocal found
+            answer = self.adapter.get(f"/v1/{path}", timeout=within_seconds)
+            found = b"" if isinstance(answer, dict) else answer.content
+            return {}
+
+        self.call(f"download {path}", fetch, writes=False)
+        return found
+
+    def upload(self, path: str, content: bytes, within_seconds: float) -> None:
+        """Send bytes to a path under /v1/, once."""
+
+        def send() -> Any:
+            return self.adapter.post(f"/v1/{path}", data=content, timeout=within_seconds)
+
+        self.call(f"upload {path}", send, writes=True)
+
     def close(self) -> None:
         """Close the connections; the token ends by its own short life."""
         self.adapter.close()

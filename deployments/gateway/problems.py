@@ -40,7 +40,7 @@ from tasks.operations.rotation.recipe import NoSuchKindError, NoSuchSubjectError
 from tasks.operations.rotation.x_app_keys import CannotRollBackError, NotAskedForError
 from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuchRunError
 from tasks.operations.settings import NoSuchRevisionError, SettingsRefusedError, SettingsStaleError
-from tasks.operations.stops import NoSuchStopError
+from tasks.operations.stops import NoSuchStopError, NotTakenOverError
 from tasks.operations.threads import ThreadError
 from tasks.operations.users import (
     EndsBeforeNowError,
@@ -91,6 +91,7 @@ TABLE: Mapping[type[Exception], Answer] = {
     ChannelTakenError: Answer(409, "channel-taken"),
     ChannelRefusedError: Answer(422, "channel-refused"),
     NoSuchStopError: Answer(404, "no-such-stop", lambda error: f"no stop {error} is in force"),
+    NotTakenOverError: Answer(409, "not-taken-over"),
     NoSuchRunError: Answer(404, "no-such-run"),
     NoSuchRevisionError: Answer(404, "no-such-revision"),
     SettingsRefusedError: Answer(422, "settings-refused"),

@@ -12,12 +12,12 @@ from blocks.vault.client import Vault
 from blocks.vault.errors import Denied, Missing, Refused, VaultError
 from config.places import Places
 from deployments.local import vault_provisioning
-from deployments.local.vault_provisioning import AUDIT_KEY, BOT_RECORDS_KEY, PROVISION, ROLES, SUPERVISOR
+from deployments.local.vault_provisioning import AUDIT_KEY, BACKUP, BOT_RECORDS_KEY, PROVISION, ROLES, SUPERVISOR
 from tasks.domain.credentials import ESCROW_KEY
 
 NOBODY = "doctor-00000000-0000-0000-0000-000000000000"
 IMPOSSIBLE_VERSION = 2**31 - 1
-EVERYBODY = (*ROLES, SUPERVISOR, PROVISION)
+EVERYBODY = (*ROLES, SUPERVISOR, PROVISION, BACKUP)
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,14 @@ def attempts(places: Places) -> list[Attempt]:
         doing("set a policy of others", f"sys/policies/acl/{NOBODY}", {"policy": "{"}),
         doing("mount an engine", f"sys/mounts/{NOBODY}", {"type": "none"}),
         doing("add an audit device", f"sys/audit/{NOBODY}", {"type": "none"}),
+        Attempt("copy everything", "sys/storage/raft/snapshot", frozenset({BACKUP})),
+        doing("put a copy back", "sys/storage/raft/snapshot-force", {}),
         Attempt("read raw storage", "sys/raw/core", frozenset()),
         doing("make a token", "auth/token/create", {"ttl": "none"}),
         doing("let the supervisor in anew", f"auth/{approle}/role/{SUPERVISOR}/secret-id", {"ttl": "none"}),
         *(
             doing(f"let {role} in", f"auth/{approle}/role/{role}/secret-id", {"ttl": "none"}, SUPERVISOR)
-            for role in (*ROLES, PROVISION)
+            for role in (*ROLES, PROVISION, BACKUP)
         ),
     ]
 

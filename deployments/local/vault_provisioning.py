@@ -29,6 +29,7 @@ from tasks.domain.credentials import ESCROW_KEY
 POLICIES = Path(__file__).parent / "vault_policies"
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 SUPERVISOR, PROVISION, LEASE = "supervisor", "provision", "lease"
+BACKUP, RESTORE = "backup", "restore"
 BOT_RECORDS_KEY, AUDIT_KEY = "bot-records", "audit"
 KEYS: Mapping[str, Mapping[str, Any]] = {
     BOT_RECORDS_KEY: {"type": "aes256-gcm96", "derived": True},  # a key of its own for each bot
@@ -106,6 +107,16 @@ def foundation(places: Places) -> list[Step]:
     ]
 
 
+def foundation_to_restore(places: Places) -> list[Step]:
+    """The foundation of a vault that is filled from a copy: there the supervisor may do that one thing more."""
+    may = {"token_policies": [f"vivesphere-{SUPERVISOR}", f"vivesphere-{RESTORE}"]}
+    return [
+        *foundation(places),
+        Step("policy_restore", _policy_path(RESTORE), {"policy": policy(places, RESTORE)}),
+        Step("supervisor_restores", _role_path(places, SUPERVISOR), {**_role(places, SUPERVISOR), **may}),
+    ]
+
+
 def policy(places: Places, role: str) -> str:
     """The policy file of `role` with the mount names filled in."""
     mounts = places.settings.vault
@@ -123,9 +134,9 @@ def provision(places: Places) -> None:
         _lay_foundation(places)
     with as_provision(places) as vault:
         # Its own policy first: with a new release it may need what the old one did not allow.
-        for role in (PROVISION, SUPERVISOR, LEASE, *ROLES):
+        for role in (PROVISION, SUPERVISOR, LEASE, BACKUP, *ROLES):
             vault.put(_policy_path(role), {"policy": policy(places, role)})
-        for role in (PROVISION, SUPERVISOR, *ROLES):
+        for role in (PROVISION, SUPERVISOR, BACKUP, *ROLES):
             vault.put(_role_path(places, role), _role(places, role))
         for key, kind in KEYS.items():
             vault.put(f"{places.settings.vault.transit_mount}/keys/{key}", kind)
@@ -155,9 +166,9 @@ def ensure_secret(places: Places, path: str, generate: Callable[[], Mapping[str,
 
 @contextmanager
 def signed_in(places: Places, role: str) -> Iterator[Vault]:
-    """The vault as any role sees it, the supervisor and what provisions included."""
-    if role == PROVISION:
-        with as_provision(places) as vault:
+    """The vault as any role sees it, the supervisor, what provisions and what makes backups included."""
+    if role in (PROVISION, BACKUP):
+        with _by_one_id(places, role) as vault:
             yield vault
         return
     with Vault(places, supervisor_ids(places)) if role == SUPERVISOR else Vault.for_role(places, role) as vault:
@@ -167,10 +178,16 @@ def signed_in(places: Places, role: str) -> Iterator[Vault]:
 @contextmanager
 def as_provision(places: Places) -> Iterator[Vault]:
     """The vault as it is provisioned, by an id that is used once."""
+    with _by_one_id(places, PROVISION) as vault:
+        yield vault
+
+
+@contextmanager
+def _by_one_id(places: Places, role: str) -> Iterator[Vault]:
     mount = places.settings.vault.approle_mount
     with Vault(places, supervisor_ids(places)) as supervisor:
-        role_id = _role_id(supervisor, places, PROVISION)
-        secret_id = _mint(supervisor, places, PROVISION)
+        role_id = _role_id(supervisor, places, role)
+        secret_id = _mint(supervisor, places, role)
     with Vault(places, AppRole(mount, role_id, secret_id)) as vault:
         yield vault
 
@@ -249,7 +266,7 @@ def _role(places: Places, role: str) -> dict[str, Any]:
         "token_ttl": seconds,
         "token_max_ttl": TOKEN_LIVES * seconds,
     }
-    if role == PROVISION:
+    if role in (PROVISION, BACKUP):
         lives = {"secret_id_ttl": PROVISION_SECONDS, "token_type": STATELESS, "token_ttl": PROVISION_SECONDS}
     if role == SUPERVISOR:
         lives = {"secret_id_ttl": NO_END, "token_type": STATELESS, "token_ttl": SUPERVISOR_TOKEN_SECONDS}

@@ -18,7 +18,7 @@ from tasks.operations import token_refresh
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.patience import PASSING, ticks
 from tasks.operations.token_refresh import Refreshed
-from tasks.store import bots, credentials
+from tasks.store import bots, credentials, restores
 
 # How often a caller looks whether the one who refreshes is through.
 LOOK_SECONDS = 0.05
@@ -97,8 +97,11 @@ async def fresh_token(at: Connections, bot_id: UUID, *, settle: bool = False) ->
     async with at.kept(_Turns, lambda: _Turns(asyncio.Lock))[bot_id]:
         async with at.transaction() as session:
             bot = await bots.get(session, bot_id)
+            epoch = await restores.open_one(session)
         if bot is None:
             raise LookupError(f"there is no bot {bot_id}")
+        if epoch is not None:
+            return await token_refresh.waiting(at, bot, "another stack may use its tokens: `vivesphere db take-over`")
         give_up_at = ticks() + at.places.settings.credentials.lease_seconds
         while True:
             if not settle and (fresh := await token_refresh.fresh(at, bot)) is not None:

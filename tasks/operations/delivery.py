@@ -22,7 +22,7 @@ from tasks.domain.misfire import CaughtUp
 from tasks.domain.policy import gate
 from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
-from tasks.operations import breakers, media
+from tasks.operations import breakers, media, restores
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import Unusable, access_tokens, tokens_in_memory
 from tasks.operations.outbox import Outbox, Sent
@@ -337,6 +337,8 @@ async def sweep(at: Connections) -> Swept:
     late, grace = timedelta(seconds=posting.late_seconds), timedelta(seconds=posting.misfire_grace_seconds)
     async with at.transaction() as session:
         unknown = await attempts.sweep(session)
+    # Before anything expires: what another stack has sent is out, however late it is here.
+    await restores.doubt_due(at)
     async with at.transaction() as session:
         expired = await turns.expire(session, late, grace)
     async with at.transaction() as session:

@@ -19,7 +19,7 @@ from tasks.operations import activity
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.senders import identity
 from tasks.operations.x_apps import NoSuchAppError
-from tasks.store import base, bots, senders, stops, x_apps
+from tasks.store import base, bots, restores, senders, stops, x_apps
 from tasks.store.stops import InFlight, Overdue, StopRow
 
 log = logging.getLogger("vivesphere.debug")
@@ -33,6 +33,10 @@ ENDED_MS = 1000
 
 class NoSuchStopError(LookupError):
     """No such stop is in force."""
+
+
+class NotTakenOverError(RuntimeError):
+    """The stop stands for another stack that may be at work, and goes when a person has taken over."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,16 @@ async def look_at_resumption(at: Connections, stop_ids: Sequence[UUID], actor: A
 
 
 async def resume(at: Connections, stop_ids: Sequence[UUID], actor: Actor) -> Resumption:
-    """Lift stops; raises NoSuchStopError, or PermissionError where the actor's roles do not reach that far."""
+    """Lift stops; raises NoSuchStopError, NotTakenOverError, or PermissionError where the actor's roles do not reach
+    that far."""
     found = await look_at_resumption(at, stop_ids, actor)
+    async with at.transaction() as session:
+        epoch = await restores.open_one(session)
+    if epoch is not None and epoch.stop_id in stop_ids:
+        raise NotTakenOverError(
+            f"stop {epoch.stop_id} is there because another stack may be posting: once that one is stopped, "
+            "`vivesphere db take-over` lifts it"
+        )
     for row in found.stops:
         _, labels = await _columns(at, Target(row.scope, row.name))  # type: ignore[arg-type]  # the table's own words
         _allowed(actor, labels)

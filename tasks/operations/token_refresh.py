@@ -164,6 +164,13 @@ async def under_lease(at: Connections, bot: BotRow, lease: Lease) -> Refreshed:
     return Refreshed(bot.handle, state, said, look.token)
 
 
+async def fingerprint_of(at: Connections, refresh: Secret) -> bytes:
+    """By which the attempts know a refresh token; nobody can tell the token from it."""
+    return hmac.digest(
+        await asyncio.to_thread(_fingerprint_key, at.kv), refresh.data["refresh_token"].encode(), "sha256"
+    )
+
+
 async def _look(at: Connections, bot: BotRow) -> _Look:
     """R2: both tokens as the vault has them, and what earlier attempts left."""
     access, refresh, means = await asyncio.to_thread(_read_all, at, bot)
@@ -193,7 +200,8 @@ async def _refresh(
     start_by = ticks() + settings.send_within_seconds
     marked = await _mark(at, bot, lease, look, refresh, replay)
     if marked is None:
-        return Refreshed(bot.handle, "waiting", "another process took over, or sent this token before", look.token)
+        said = "another process took over or sent this token before, or a backup is being made"
+        return Refreshed(bot.handle, "waiting", said, look.token)
 
     def latch() -> None:
         if ticks() >= start_by:

@@ -18,3 +18,4 @@ class AdvisoryLock(IntEnum):
     ADMINS = 7_310_015
     SETTINGS = 7_310_016
     NOTIFY = 7_310_017
+    REFRESHES = 7_310_018  # refresh_key() in the database; a backup holds it for a connection

@@ -38,6 +38,11 @@ def at_head(connection: Connection) -> tuple[str | None, str | None]:
     return found, ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def revisions() -> set[str]:
+    """Every revision that this release knows."""
+    return {found.revision for found in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))

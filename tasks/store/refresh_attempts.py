@@ -92,6 +92,7 @@ _ADD = text(
         :pid, :start_ticks, app_now() + app_span(:send_within), app_now() + app_span(:settles_within)
     FROM credentials AS credential
     WHERE credential.id = :credential_id AND credential.lease_epoch = :epoch AND credential.lease_until > app_now()
+        AND may_refresh()
     ON CONFLICT (token_hmac, replay) WHERE ended IS NULL OR ended NOT IN ('not_sent', 'declined') DO NOTHING
     RETURNING id, from_version, marked_at
     """
@@ -113,7 +114,10 @@ async def add(
     send_within_seconds: float,
     settles_within_seconds: float,
 ) -> Marked | None:
-    """Write one down; None where the lease, whose row the caller locked, is lost or the token was sent before."""
+    """Write one down; None where the lease, whose row the caller locked, is lost, or the token was sent before.
+
+    Or no token may be sent now: a backup is being made, or another stack may use them.
+    """
     row = (
         await session.execute(
             _ADD,

@@ -11,6 +11,7 @@ from deployments.local.vault_provisioning import AUDIT_KEY, BOT_RECORDS_KEY, ROL
 from tests.openbao_process import OpenBaoProcess, own_openbao
 
 BOT = "bots/b1"
+EVERYBODY = [*ROLES, "supervisor", "provision", "backup"]
 PASSWORDS = ("app", "owner", "reader", "prefect", "gateway", "poster", "keys", "sealer")
 
 
@@ -80,7 +81,7 @@ WRITES = {
 
 
 @pytest.mark.promise("C4")
-@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_a_role_reads_what_it_needs_and_nothing_else(bao: OpenBaoProcess, role: str) -> None:
     kv = bao.kv(role)
     assert {path for path in READS if allowed(lambda: kv.read(path))} == {  # noqa: B023
@@ -89,7 +90,7 @@ def test_a_role_reads_what_it_needs_and_nothing_else(bao: OpenBaoProcess, role: 
 
 
 @pytest.mark.promise("C4")
-@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_a_role_writes_what_it_must_and_nothing_else(bao: OpenBaoProcess, role: str) -> None:
     kv = bao.kv(role)
     assert {path for path in WRITES if allowed(lambda: kv.write(path, {"x": "y"}, cas=None))} == {  # noqa: B023
@@ -98,7 +99,7 @@ def test_a_role_writes_what_it_must_and_nothing_else(bao: OpenBaoProcess, role: 
 
 
 @pytest.mark.promise("C4")
-@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_only_the_gateway_deletes(bao: OpenBaoProcess, role: str) -> None:
     path = f"bots/{uuid4()}/access"
     bao.kv("keys").write(path, {"token": "a"}, cas=0)
@@ -106,7 +107,7 @@ def test_only_the_gateway_deletes(bao: OpenBaoProcess, role: str) -> None:
 
 
 @pytest.mark.promise("C4")
-@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_only_the_sealer_signs_and_only_the_gateway_looks_into_records(bao: OpenBaoProcess, role: str) -> None:
     mount, client = bao.places.settings.vault.transit_mount, bao.client(role)
     uses: dict[str, dict[str, object]] = {
@@ -122,7 +123,7 @@ def test_only_the_sealer_signs_and_only_the_gateway_looks_into_records(bao: Open
 
 
 @pytest.mark.promise("C4")
-@pytest.mark.parametrize("role", [*ROLES, "supervisor", "provision"])
+@pytest.mark.parametrize("role", EVERYBODY)
 def test_no_role_but_provision_touches_the_vault_itself(bao: OpenBaoProcess, role: str) -> None:
     approle, client = bao.places.settings.vault.approle_mount, bao.client(role)
     asks = {
@@ -130,11 +131,13 @@ def test_no_role_but_provision_touches_the_vault_itself(bao: OpenBaoProcess, rol
         "foreign policy": lambda: client.put("sys/policies/acl/default", {"policy": ""}),
         "mount": lambda: client.put("sys/mounts/more", {"type": "kv"}),
         "audit": lambda: client.put("sys/audit/more", {"type": "file", "options": {"file_path": "discard"}}),
+        "copy put back": lambda: client.put("sys/storage/raft/snapshot-force", {}),
         "raw": lambda: client.get("sys/raw/core"),
         "token": lambda: client.put("auth/token/create", {"policies": ["root"]}),
         "supervisor's id": lambda: client.put(f"auth/{approle}/role/supervisor/secret-id", {}),
         "keys' id": lambda: client.put(f"auth/{approle}/role/keys/secret-id", {}),
     }
+    assert allowed(lambda: client.download("sys/storage/raft/snapshot", 30)) == (role == "backup")
     if role == "provision":
         asks.pop("policy")  # it may; the tests of provisioning do it
     assert [what for what, ask in asks.items() if allowed(ask)] == (["keys' id"] if role == "supervisor" else [])
@@ -143,7 +146,7 @@ def test_no_role_but_provision_touches_the_vault_itself(bao: OpenBaoProcess, rol
 @pytest.mark.promise("C4")
 def test_the_doctor_lets_every_role_try_what_must_be_refused_and_finds_what_is_not(bao: OpenBaoProcess) -> None:
     found = {one.role: one for one in least_privilege.prove(bao.places)}
-    assert set(found) == {*ROLES, "supervisor", "provision"}
+    assert set(found) == set(EVERYBODY)
     assert [one for one in found.values() if not one.well] == []
     assert min(one.refused for one in found.values()) > 25
     path = "sys/policies/acl/vivesphere-poster"

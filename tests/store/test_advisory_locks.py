@@ -16,7 +16,7 @@ def numbers(files: list[Path]) -> set[int]:
 
 def test_the_database_locks_by_numbers_that_are_known_here() -> None:
     in_database = numbers(list((STORE / "migrations").rglob("*.sql")))
-    assert in_database == {AdvisoryLock.STOP, AdvisoryLock.PARTITIONS}
+    assert in_database == {AdvisoryLock.STOP, AdvisoryLock.PARTITIONS, AdvisoryLock.REFRESHES}
 
 
 def test_no_other_file_has_a_number_of_its_own() -> None:

@@ -10,13 +10,15 @@ from config.settings import Settings, Vault
 from deployments.local import vault_provisioning
 from deployments.local.vault_provisioning import POLICIES, ROLES
 
-EVERYBODY = (*ROLES, "supervisor", "provision", "lease")
+EVERYBODY = (*ROLES, "supervisor", "provision", "lease", "backup", "restore")
 # What lies on no mount of ours, and why.
 BEYOND = {
     "provision": [
         "sys/policies/acl/vivesphere-*",  # these files
         "auth/token/roles/vivesphere-lease",  # the kind of token that a database login hangs on
     ],
+    "backup": ["sys/storage/raft/snapshot"],  # everything, as it lies on the disk
+    "restore": ["sys/storage/raft/snapshot-force"],  # known to the empty vault that a restore begins with, and no other
     "keys": [
         "auth/token/create/vivesphere-lease",
         "auth/token/renew-accessor",  # of such tokens, whose accessors nobody else knows
