@@ -57,7 +57,7 @@ class PostingStack:
         self.running = running
         self.bots: list[str] = []
         self._database: psycopg.Connection[dict[str, Any]] | None = None
-        self._ledger_from = 0
+        self.ledger_from = 0
 
     def another(self) -> "PostingStack":
         """The same stack by a connection of its own, for another thread."""
@@ -67,7 +67,7 @@ class PostingStack:
         """A test begins: X behaves, and its ledger is read from here on."""
         self.x("DELETE", "/faults")
         self.x("POST", "/settings", {"latency_ms": 0, "duplicate_refusal": True})
-        self._ledger_from = self.x("GET", "/health")["last_seq"]
+        self.ledger_from = self.x("GET", "/health")["last_seq"]
 
     def command(self, *arguments: str, stdin: str | None = None) -> str:
         """What `vivesphere` prints; it must end well."""
@@ -251,7 +251,7 @@ class PostingStack:
     def ledger(self) -> list[dict[str, Any]]:
         """What X accepted since the test began."""
         entries: list[dict[str, Any]] = []
-        after = self._ledger_from
+        after = self.ledger_from
         while True:
             page = self.x("GET", f"/ledger?after={after}&kinds=create")
             if not page["entries"]:

