@@ -129,6 +129,11 @@ async def show_notifications(told: Sequence[DeliveryRow]) -> None:
         await _tried(acreate_table_artifact(rows, key="told-operators", description="What operators were told."))
 
 
+async def show_report(summary: str) -> None:
+    """The report as Markdown, with pictures that the gateway serves."""
+    await _tried(acreate_markdown_artifact(summary, key="fleet-report", description="What posts and bots achieved."))
+
+
 def _counted(counted: Counter[str]) -> str:
     return ", ".join(f"{number} {what}" for what, number in counted.most_common()) or "none"
 

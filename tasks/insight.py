@@ -1,12 +1,16 @@
 """What is learnt from results, as the Prefect UI shows it. Whoever learns loads pandas: no other run has to."""
 
+from uuid import UUID
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
+from tasks.artifacts import show_report
 from tasks.connections import Connections
 from tasks.domain.insight import ADVICE
-from tasks.operations import learning
+from tasks.operations import learning, reporting
 from tasks.operations.post_results import settle
 
 
@@ -38,3 +42,12 @@ async def review_bots() -> None:
                 "@%s has %.0f %% of its usual views: %s", one.bot, 100 * (one.share or 0), ADVICE[one.verdict]
             )
     logger.info("%d bots reviewed", len(found))
+
+
+@task(persist_result=False, cache_policy=NO_CACHE)
+async def make_report(run_request_id: UUID | None) -> None:
+    """Make the report that was asked for, and show it on the run's page."""
+    async with Connections.shared("poster") as at:
+        made = await reporting.make(at, run_request_id, UUID(str(flow_run.id)))
+    get_run_logger().info("%s: report %s", made.title, made.id)
+    await show_report(made.summary)

@@ -35,6 +35,7 @@ from tasks.operations.passwords import BusyError
 from tasks.operations.personas import PersonaTakenError
 from tasks.operations.posts import NoSuchPostError, NotOutError, StaleError, TooLateError
 from tasks.operations.repeats import AtWorkError, BrokenOffError, ReusedKeyError
+from tasks.operations.reports import NoSuchReportError
 from tasks.operations.rotation.kind import NotYet
 from tasks.operations.rotation.recipe import NoSuchKindError, NoSuchSubjectError, NotNowError
 from tasks.operations.rotation.x_app_keys import CannotRollBackError, NotAskedForError
@@ -82,6 +83,7 @@ class Answer:
 
 TABLE: Mapping[type[Exception], Answer] = {
     NoSuchBotError: Answer(404, "no-such-bot", lambda error: f"there is no bot @{error}"),
+    NoSuchReportError: Answer(404, "no-such-report", lambda error: f"there is no {error}"),
     NotWithinError: Answer(403, "not-allowed"),
     NoSuchPostError: Answer(404, "no-such-post", lambda error: f"there is no post {error}"),
     NoSuchDeploymentError: Answer(404, "no-such-deployment"),

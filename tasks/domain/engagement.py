@@ -18,6 +18,8 @@ DAYS_LEAST = 10
 # By these ages, in hours, it is known how often a post had been seen; the last is when it is judged.
 AGES = (1, 3, 6, 12, 24)
 WEEK_DAYS = 7
+# What anybody may see that people did.
+PUBLIC_ACTIONS = ("likes", "reposts", "replies", "quotes", "bookmarks")
 
 
 def rates(days: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from tasks.connections import Connections
 from tasks.domain.roles import Actor
 from tasks.operations.bots import NoSuchBotError
 from tasks.operations.posts import NoSuchPostError
-from tasks.store import base, best_times, bot_insights, bots, metrics, post_results, posts
+from tasks.store import base, best_times, bot_insights, bots, metrics, post_results, posts, rollups
 from tasks.store.best_times import HourOfWeek
 from tasks.store.bot_insights import BotInsight
 from tasks.store.bots import BotRow
@@ -53,6 +53,21 @@ async def top(at: Connections, by: Order, days: int, label: str | None, limit: i
         now = await base.now(session)
         wanted = None if within is None else sorted(within)
         return await post_results.top(session, by, now - timedelta(days=days), now, wanted, limit)
+
+
+async def by_day(
+    at: Connections, since: date | None, until: date | None, label: str | None, actor: Actor
+) -> Sequence[Mapping[str, Any]]:
+    """What each bot gained on each day (UTC) from one to another, both included; absent: of the last four weeks. Raises
+    NotWithinError."""
+    within = labels(actor, label)
+    async with at.transaction() as session:
+        last = until or (await base.now(session)).astimezone(UTC).date()
+        first = since or last - timedelta(days=28)
+        handles = {str(bot.id): bot.handle for bot in await bots.list_all(session, within=within)}
+        rows = await rollups.of_fleet(session, first, last, None if within is None else sorted(within))
+    told = [{**row, "bot": handles[row["bot"]]} for row in rows if row["bot"] in handles]
+    return sorted(told, key=lambda row: (row["bot"].lower(), row["day"]))
 
 
 async def course(at: Connections, post_id: UUID, actor: Actor) -> Course:

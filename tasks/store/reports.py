@@ -6,7 +6,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Date, ForeignKey, Table, Text, delete, func, insert, select, true
+from sqlalchemy import Column, ColumnElement, Date, ForeignKey, Table, Text, delete, func, insert, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, values
@@ -76,6 +77,13 @@ async def list_all(
     if after is not None:
         wanted = wanted.where(reports.c.id < after)
     return [Report(**values(row)) for row in await session.execute(wanted)]
+
+
+async def latest(session: AsyncSession, labels: Collection[str] | None) -> Report | None:
+    """The newest report about the bots with these labels and no others (None: about all bots)."""
+    about = reports.c.labels.is_(None) if labels is None else reports.c.labels == sorted(labels)
+    row = (await session.execute(select(*_COLUMNS).where(about).order_by(reports.c.id.desc()).limit(1))).one_or_none()
+    return Report(**values(row)) if row else None
 
 
 async def figures(session: AsyncSession, report_id: UUID, within: Collection[str] | None) -> Mapping[str, Any] | None:

@@ -91,3 +91,19 @@ async def month(session: AsyncSession, first: date, labels: Sequence[str] | None
     """What a month cost and will cost by app, bot and kind; only bots with one of the labels where any are given."""
     given = {"month": first, "labels": None if labels is None else list(labels)}
     return [Spent(**values(row)) for row in await session.execute(_MONTH, given)]
+
+
+_OF_BOTS = text(
+    """
+    SELECT bot_id::text AS bot, sum(usd)::double precision AS usd FROM spend_ledger
+    JOIN bots AS bot ON bot.id = bot_id
+    WHERE spent_on >= :first AND spent_on <= :last AND bears_one(bot, CAST(:labels AS text[]))
+    GROUP BY bot_id
+    """
+)
+
+
+async def by_bot(session: AsyncSession, first: date, last: date, labels: Sequence[str] | None) -> dict[str, float]:
+    """USD that each bot that bears one of the labels cost from one day to another, that one included, by its id."""
+    given = {"first": first, "last": last, "labels": None if labels is None else list(labels)}
+    return {row.bot: row.usd for row in await session.execute(_OF_BOTS, given)}

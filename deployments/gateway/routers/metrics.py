@@ -1,21 +1,25 @@
 """Metrics: what bots gained, and what reading it costs."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict
+from starlette.responses import StreamingResponse
 
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.insight import ADVICE, Verdict
 from tasks.domain.roles import Actor
 from tasks.operations import insight, metric_plan, rollups
+from tasks.reports.tables import csv_lines
 from tasks.store.post_results import Order
-from tasks.store.rollups import Span
+from tasks.store.rollups import MEASURES, Span
 
 router = APIRouter(prefix="/metrics", tags=["metrics"])
+
+CSV = "text/csv"
 
 
 class AppPlanView(BaseModel):
@@ -212,6 +216,19 @@ async def top(
 ) -> list[TopPostView]:
     """The best posts of the last days, of all bots that the caller may see or of those with one label."""
     return [TopPostView.model_validate(post) for post in await insight.top(at, by, days, label, limit, caller)]
+
+
+@router.get("/export", response_class=StreamingResponse, responses={200: {"content": {CSV: {}}}})
+async def export(
+    caller: Annotated[Actor, needs("metrics.read")],
+    at: Opened,
+    since: Annotated[date | None, Query(description="Absent: four weeks.")] = None,
+    until: Annotated[date | None, Query(description="This day included; absent: today.")] = None,
+    label: Annotated[str | None, Query(max_length=100)] = None,
+) -> StreamingResponse:
+    """What each bot gained on each day (UTC) as CSV; `followers` is empty where they were not read."""
+    rows = await insight.by_day(at, since, until, label, caller)
+    return StreamingResponse(csv_lines(rows, ("bot", "day", *MEASURES, "followers")), media_type=CSV)
 
 
 @router.get("/posts/{post_id}")
