@@ -65,4 +65,4 @@ def refreshes(stack: PostingStack, handle: str) -> list[str]:
 
 def rotate(stack: PostingStack, flow_run_id: str) -> None:
     """Wait until this run of the deployment has ended well."""
-    eventually(lambda: stack.running.run(flow_run_id)["state_type"] == "COMPLETED", 60)
+    eventually(lambda: stack.running.run(flow_run_id)["state_type"] == "COMPLETED", 150)

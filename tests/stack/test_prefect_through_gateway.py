@@ -307,7 +307,7 @@ def test_a_worker_works_through_the_gateway(
             assert process.poll() is None, said.read_text()[-3000:]
             return running.run(run)["state_type"] in ("COMPLETED", "FAILED", "CRASHED")
 
-        eventually(ended, 60)
+        eventually(ended, 150)
         assert running.run(run)["state_type"] == "COMPLETED", said.read_text()[-3000:]
         assert running.run(run)["infrastructure_pid"]
 

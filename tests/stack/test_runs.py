@@ -15,7 +15,7 @@ ROTATION = registration.ROTATION
 
 def test_a_scheduled_run_really_happens_where_our_code_is(running: RunningStack) -> None:
     running.deploy_small_flows()
-    done = eventually(lambda: running.runs(OFTEN, state={"type": {"any_": ["COMPLETED"]}}), 60)
+    done = eventually(lambda: running.runs(OFTEN, state={"type": {"any_": ["COMPLETED"]}}), 150)
     assert all(run["auto_scheduled"] for run in done)
 
     def place() -> str | None:
@@ -40,8 +40,8 @@ def test_registering_again_doubles_nothing(running: RunningStack) -> None:
 
 
 def test_up_starts_a_rotation_and_leaves_it_to_no_schedule(running: RunningStack) -> None:
-    by_hand = eventually(lambda: [run for run in running.runs(ROTATION) if not run["auto_scheduled"]], 60)
-    eventually(lambda: running.run(by_hand[0]["id"])["state_type"] == "COMPLETED", 60)
+    by_hand = eventually(lambda: [run for run in running.runs(ROTATION) if not run["auto_scheduled"]], 150)
+    eventually(lambda: running.run(by_hand[0]["id"])["state_type"] == "COMPLETED", 150)
 
 
 def test_a_rotation_that_hangs_keeps_no_other_run_of_its_queue_waiting(running: RunningStack) -> None:
@@ -50,7 +50,7 @@ def test_a_rotation_that_hangs_keeps_no_other_run_of_its_queue_waiting(running: 
     bodies[0].send(signal.SIGSTOP)
     try:
         after = running.start_run(ROTATION)
-        bodies.append(eventually(lambda: processes.of_flow_runs().get(after), 60))
+        bodies.append(eventually(lambda: processes.of_flow_runs().get(after), 150))
         assert running.run(hanging)["state_type"] in ("PENDING", "RUNNING")
     finally:
         for body in bodies:
