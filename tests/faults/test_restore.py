@@ -4,17 +4,36 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from config.places import Places
 from deployments.local import doctor, postgres
 from tests.aged_tokens import ROTATION, near_the_end, refreshes
 from tests.faults.test_planted_secrets import bootstrap_secrets, kept_secrets
 from tests.posting_stack import PostingStack
 from tests.running_stack import SETTINGS, RunningStack, eventually
 from tests.secret_search import Secret, search
+from tests.x_sandbox_process import XSandboxProcess
+
+TAKE_OVER_IS_SEALED = (
+    "SELECT 1 FROM audit_log AS row JOIN audit_leaves AS leaf ON leaf.row_id = row.id"
+    " WHERE row.action = 'restores.take_over'"
+)
+
+
+@contextmanager
+def sandbox_alone(places: Places) -> Iterator[XSandboxProcess]:
+    """X goes on where it was, although the stack it was a part of is gone."""
+    folder, port = places.home / "x_sandbox", str(places.settings.x.sandbox_port)
+    token = places.secrets / "x-sandbox.token"
+    found = XSandboxProcess(folder, "--port", port, "--control-token-file", str(token))
+    found.token_file = token
+    with found:
+        yield found
 
 
 @pytest.fixture
@@ -62,6 +81,7 @@ def test_two_stacks_of_one_backup_post_nothing_twice_and_lose_no_token(
     stack.until_all(out, "published")
     soon = stack.schedule(20, due_in_seconds=20)
     meanwhile = stack.schedule(10, due_in_seconds=75)
+    later = stack.schedule(10, due_in_seconds=4 * 3600)
     near_the_end(stack, bot)
     before = refreshes(stack, bot)
 
@@ -94,6 +114,27 @@ def test_two_stacks_of_one_backup_post_nothing_twice_and_lose_no_token(
     stack.until_all(meanwhile, "published", 90)
     with second.at_home():
         restored.until_all(meanwhile, "published", 120)
-        restored.forget_connection()
     assert {len(entries) for entries in stack.accepted([*soon, *meanwhile]).values()} == {1}
     assert refreshes(stack, bot) == [*before, "granted"]
+
+    stack.command("posts", "cancel", *(post.id for post in later))
+    stack.forget_connection()
+    stack.running.down()
+    with sandbox_alone(places) as x, second.at_home():
+        late = restored.schedule(10, bots=stack.bots)
+        restored.until_all(late, "unknown")
+        restored.command("db", "take-over", "--yes")
+        restored.until_all(late, "published", 180)
+        restored.sql(
+            "UPDATE posts SET due_at = app_now(), planned_at = app_now(), next_at = app_now() WHERE id = ANY(%s)",
+            [post.id for post in later],
+        )
+        restored.until_all(later, "published", 90)
+        rotated(restored)
+        created = [entry["text"] for entry in x.ledger("create", after=stack.ledger_from)]
+        assert sorted(created) == sorted(post.text for post in [*out, *soon, *meanwhile, *late, *later])
+        grants = [entry for entry in x.ledger("token", after=stack.ledger_from) if entry["grant"] == "refresh_token"]
+        assert {entry["result"] for entry in grants} == {"granted"}
+        eventually(lambda: restored.sql(TAKE_OVER_IS_SEALED))
+        restored.command("audit", "verify")
+        restored.forget_connection()
