@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess  # nosec B404
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ POSTING = "publish-due-posts/every-minute"
 ROTATION = "rotate-credentials/every-5-minutes"
 # A run that starts by itself within this time is soon enough.
 SOON_SECONDS = 3
+_FROM_ENVIRONMENT = re.compile(r"\{\{ \$(\w+) \}\}")
 
 
 class RegistrationError(RuntimeError):
@@ -63,18 +65,39 @@ def fingerprint(places: Places) -> str:
     return digest.hexdigest()
 
 
-def wanted_deployments(file: Path = PREFECT_FILE) -> list[dict[str, Any]]:
-    """The deployments of the file, as written there."""
-    if not file.exists():
+def wanted_deployments(places: Places) -> list[dict[str, Any]]:
+    """The deployments of the file, with what the settings say in it."""
+    if not PREFECT_FILE.exists():
         return []
-    found: list[dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))["deployments"]
+    written = yaml.safe_load(PREFECT_FILE.read_text(encoding="utf-8"))["deployments"]
+    found: list[dict[str, Any]] = _filled(written, _said_by_settings(places))
     return found
+
+
+def _filled(written: Any, said: dict[str, str]) -> Any:
+    match written:
+        case dict():
+            return {name: _filled(value, said) for name, value in written.items()}
+        case list():
+            return [_filled(value, said) for value in written]
+        case str():
+            return _FROM_ENVIRONMENT.sub(lambda found: said[found[1]], written)
+    return written
+
+
+def _said_by_settings(places: Places) -> dict[str, str]:
+    """What the file takes from its environment."""
+    return {
+        "APP_ROOT": str(APP_ROOT),
+        "WORK_POOL": places.settings.prefect.work_pool,
+        "MORNING_ZONE": places.settings.notifications.morning_zone,
+    }
 
 
 def _any_missing(places: Places, api: httpx.Client) -> bool:
     pools = {"name": {"any_": [places.settings.prefect.work_pool]}}
     known = {key(found) for found in prefect_api.filtered(api, "/deployments", work_pools=pools)}
-    return not {key(wanted) for wanted in wanted_deployments()} <= known
+    return not {key(wanted) for wanted in wanted_deployments(places)} <= known
 
 
 def key(deployment: dict[str, Any]) -> tuple[str, str]:
@@ -109,9 +132,7 @@ def _run(places: Places, command: list[str]) -> None:
         env={
             **environment.own(places),
             **environment.prefect_client(places, places.home / "prefect" / "registration"),
-            "APP_ROOT": str(APP_ROOT),
-            "WORK_POOL": places.settings.prefect.work_pool,
-            "MORNING_ZONE": places.settings.notifications.morning_zone,
+            **_said_by_settings(places),
         },
         cwd=APP_ROOT,
         stdin=subprocess.DEVNULL,

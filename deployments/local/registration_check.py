@@ -28,7 +28,7 @@ def _deployments(places: Places, api: httpx.Client) -> list[str]:
     pool = {"name": {"any_": [places.settings.prefect.work_pool]}}
     known = {registration.key(found): found for found in prefect_api.filtered(api, "/deployments", work_pools=pool)}
     drifted = []
-    for wanted in registration.wanted_deployments():
+    for wanted in registration.wanted_deployments(places):
         found = known.get(registration.key(wanted))
         if found is None:
             drifted.append(f"{wanted['name']} of {registration.key(wanted)[0]} is missing")
