@@ -136,7 +136,7 @@ async def test_the_same_file_twice_schedules_nothing_twice(with_bots: Terminal, 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"bot,text\nx,y\n", "1: the column 'at' is missing; the columns are bot, text, at, external_id, expires_at"),
+        (b"bot,text\nx,y\n", "1: the column 'at' is missing; the columns are bot, text, at, external_id, template"),
         (b"bot,text,at,colour\n", "1: there is no column 'colour'; the columns are"),
         (b"bot,text,at,text\n", "1: the column 'text' stands twice"),
         (b"bot,text,at\nx,\xe9t\xe9,now\n", " byte 14 is not UTF-8; save it as 'CSV UTF-8' in your spreadsheet"),

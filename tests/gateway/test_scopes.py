@@ -1,5 +1,6 @@
 """The matrix: every route, every role, every scope; and that a label bounds what is seen, changed and started."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -89,7 +90,7 @@ async def test_every_route_lets_in_whom_the_table_lets_in_and_nobody_else(
 
 def _others(path: str) -> dict[str, str]:
     """A made-up value for every other place in a path."""
-    names = {part[1:-1] for part in path.split("/") if part.startswith("{")}
+    names = set(re.findall(r"\{(\w+)\}", path))
     return {name: str(uuid4()) for name in names - {"handle", "post_id", "run_id", "username", "key_id"}}
 
 
