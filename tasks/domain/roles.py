@@ -152,6 +152,7 @@ COMMANDS: Mapping[str, Permission | None] = {
     "doctor": None,
     "config": None,
     "sandbox": None,
+    "db": None,
     "today": "posts.read",
     "bots adopt": "bots.write",
     "bots forget": "bots.forget",
