@@ -45,7 +45,7 @@ test: $(INSTALLED) ## Run every test with coverage; one file or folder: make tes
 ifeq ($(T),tests)
 	@failed=0; \
 	$(BIN)/coverage run -m pytest tests --stack without $(ELSEWHERE:%=--ignore=%) --numprocesses $(BESIDE) --dist loadfile || failed=1; \
-	$(BIN)/coverage run -m pytest tests --stack only $(ELSEWHERE:%=--ignore=%) || failed=1; \
+	$(BIN)/coverage run --rcfile tests/on_the_stack.coveragerc -m pytest tests --stack only $(ELSEWHERE:%=--ignore=%) || failed=1; \
 	exit $$failed
 else
 	@$(BIN)/coverage run -m pytest $(T)
