@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -124,7 +124,7 @@ def _watch(gateway: Api, wanted: Sequence[str], console: Console) -> list[dict[s
     end = time.monotonic() + WAIT_SECONDS
     with Live(console=console, refresh_per_second=8) as live:
         while True:
-            rows = [post for post in _newest(gateway, len(ours)) if post["id"] in ours]
+            rows = _found(gateway, ours)
             counted = Counter(post["status"] for post in rows)
             live.update(_board(counted, len(ours)))
             if sum(counted[status] for status in ENDED) == len(ours) or time.monotonic() > end:
@@ -134,14 +134,17 @@ def _watch(gateway: Api, wanted: Sequence[str], console: Console) -> list[dict[s
     return [_with_first_byte(gateway, post) for post in sorted(rows, key=lambda post: str(post["due_at"]))]
 
 
-def _newest(gateway: Api, count: int) -> Iterator[dict[str, Any]]:
+def _found(gateway: Api, ours: Set[str]) -> list[dict[str, Any]]:
+    """Our posts; others may stand before and between them."""
+    rows: list[dict[str, Any]] = []
     cursor = None
-    while count > 0:
-        page = gateway.get("/posts", cursor=cursor, limit=min(200, count))
-        yield from page["posts"]
-        count, cursor = count - len(page["posts"]), page["next"]
+    while len(rows) < len(ours):
+        page = gateway.get("/posts", cursor=cursor, limit=200)
+        rows += [post for post in page["posts"] if post["id"] in ours]
+        cursor = page["next"]
         if cursor is None:
-            return
+            break
+    return rows
 
 
 def _with_first_byte(gateway: Api, post: dict[str, Any]) -> dict[str, Any]:
