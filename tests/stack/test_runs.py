@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deployments.local import processes, reaper, registration
-from deployments.local.automations import CRASHED, ZOMBIES
+from deployments.local import automations, processes, reaper, registration
 from tests.stack.conftest import FLOWS, RunningStack, eventually
 
 OFTEN, BY_HAND = "show-place/often", "last/by-hand"
@@ -33,10 +32,11 @@ def test_registering_again_doubles_nothing(running: RunningStack) -> None:
     running.deploy_small_flows()
     registration.register(running.places, FLOWS)
     with running.api() as api:
-        deployments = [(found["flow_id"], found["name"]) for found in api.post("/deployments/filter", json={}).json()]
-        automations = [found["name"] for found in api.post("/automations/filter", json={}).json()]
+        deployments = [(one["flow_id"], one["name"]) for one in api.post("/deployments/filter", json={}).json()]
+        found = [one["name"] for one in api.post("/automations/filter", json={}).json()]
+        wanted = [one["name"] for one in automations.wanted(running.places, api)]
     assert sorted(deployments) == sorted(set(deployments))
-    assert sorted(automations) == sorted((ZOMBIES, CRASHED))
+    assert sorted(found) == sorted(wanted)
 
 
 def test_up_starts_a_rotation_and_leaves_it_to_no_schedule(running: RunningStack) -> None:
