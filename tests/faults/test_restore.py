@@ -69,10 +69,11 @@ def rotated(stack: PostingStack) -> None:
     eventually(lambda: stack.running.run(run)["state_type"] == "COMPLETED", 120)
 
 
-@pytest.mark.timeout(900)  # a second whole stack is built and started
+@pytest.mark.timeout(900)  # a second whole stack is built and started, which takes minutes
 @pytest.mark.promise("P1")
 @pytest.mark.promise("C1")
 @pytest.mark.promise("C3")
+@pytest.mark.soak
 def test_two_stacks_of_one_backup_post_nothing_twice_and_lose_no_token(
     stack: PostingStack, second: RunningStack, tmp_path: Path
 ) -> None:
