@@ -28,6 +28,8 @@ ENDED = {"published", "refused", "expired", "held"}
 BEAT_SECONDS = 6
 # Posts of one test over all its bots go out within this time once nothing hinders them.
 PATIENCE_SECONDS = 90.0
+# A run at work, or about to be.
+ABOUT = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
 
 
 @dataclass(frozen=True)
@@ -224,11 +226,23 @@ class PostingStack:
     @contextmanager
     def no_other_runs(self) -> Iterator[None]:
         """Nothing posts but what the block starts: the schedule pauses, and the runs there are have ended."""
+        with self._paused(POSTING):
+            self.end_runs()
+            yield
+
+    @contextmanager
+    def no_other_looks(self) -> Iterator[None]:
+        """Nothing looks at timelines but what starts in the block."""
+        with self._paused(RECONCILING):
+            eventually(lambda: not self.running.runs(RECONCILING, state=ABOUT), PATIENCE_SECONDS)
+            yield
+
+    @contextmanager
+    def _paused(self, name: str) -> Iterator[None]:
         with self.running.api() as server:
-            deployment = server.get(f"/deployments/name/{POSTING}").raise_for_status().json()["id"]
+            deployment = server.get(f"/deployments/name/{name}").raise_for_status().json()["id"]
             server.patch(f"/deployments/{deployment}", json={"paused": True}).raise_for_status()
             try:
-                self.end_runs()
                 yield
             finally:
                 server.patch(f"/deployments/{deployment}", json={"paused": False}).raise_for_status()
@@ -240,11 +254,10 @@ class PostingStack:
 
     def end_runs(self) -> None:
         """Ask every run to end, and wait until none is left, nor one that is about to start."""
-        waiting = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
 
         def all_ended() -> bool:
             processes.end(self.run_processes(), 10)
-            return not self.running.runs(POSTING, state=waiting) and not self.run_processes()
+            return not self.running.runs(POSTING, state=ABOUT) and not self.run_processes()
 
         eventually(all_ended)
 

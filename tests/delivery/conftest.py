@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Any
 from uuid import UUID
 
@@ -127,8 +128,8 @@ class Sender:
         """Look again and again until nothing is in doubt."""
         return [one async for found in reconciliation.reconcile(self.at, seconds) for one in found]
 
-    def process(self, seconds: float = 30, dies: Point | None = None) -> BaseProcess:
-        """Another sender, in a process of its own."""
+    def process(self, seconds: float = 30, dies: Point | None = None, by: Signals = SIGKILL) -> BaseProcess:
+        """Another sender, in a process of its own; at the point where it `dies` it sends itself that signal, once."""
         return start(
             Start(
                 self.at.places.settings,
@@ -138,6 +139,7 @@ class Sender:
                 {path: dict(secret) for path, secret in self.kv.secrets.items()},
                 seconds,
                 dies,
+                by,
             )
         )
 

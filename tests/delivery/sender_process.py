@@ -1,4 +1,4 @@
-"""Senders as processes of their own, which die by SIGKILL at an exact point, or are killed from outside.
+"""Senders as processes of their own, which die or fall asleep at an exact point, or are killed from outside.
 
 They are forked from one server that has everything imported, so that one costs no second.
 """
@@ -45,6 +45,8 @@ class Start:
     secrets: dict[str, dict[str, str]]
     seconds: float
     dies: Point | None = None
+    # What it sends itself at that point, once.
+    by: signal.Signals = signal.SIGKILL
 
 
 def start(given: Start) -> BaseProcess:
@@ -72,25 +74,22 @@ async def _serve(given: Start) -> None:
     deadline = given.settings.x.deadline_seconds
     async with XClient(given.x_url, lanes=lanes, connect_timeout_seconds=1, deadline_seconds=deadline) as x:
         if given.dies in _EVENTS:
-            x.caller.lanes = _DyingLanes(x.caller.lanes, _EVENTS[given.dies])  # type: ignore[assignment]
+            x.caller.lanes = _DyingLanes(x.caller.lanes, _EVENTS[given.dies], given.by)  # type: ignore[assignment]
         kind = _DyingConnections if given.dies else Connections
         at = kind(Places(given.settings), given.server, login, engine, kv, x, None, None)  # type: ignore[arg-type]
         if isinstance(at, _DyingConnections):
-            at.point = given.dies
+            at.point, at.by = given.dies, given.by
         async with delivery.open_window(at, given.seconds) as window:
             async for claim in window:
                 window.sending(delivery.publish(at, claim))
         await engine.dispose()
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 class _DyingConnections(Connections):
-    """Connections of a sender that dies at one point of its work with the database."""
+    """Connections of a sender that dies, or falls asleep, at one point of its work with the database."""
 
     point: Point | None = None
+    by: signal.Signals = signal.SIGKILL
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -117,10 +116,10 @@ class _DyingConnections(Connections):
             said.append(str(statement))
             # The answer is in, and nothing of it is written; or it is written, and not committed.
             if self.point == "answer in" and "jsonb_to_recordset" in said[-1]:
-                _die()
+                self._die()
             found = await execute(statement, *given, **named)
             if self.point == "before outcome" and "jsonb_to_recordset" in said[-1]:
-                _die()
+                self._die()
             return found
 
         session.execute = heard  # type: ignore[method-assign]
@@ -128,15 +127,20 @@ class _DyingConnections(Connections):
     def _committed(self, said: list[str]) -> None:
         committed = _COMMITTED.get(self.point or "")
         if committed and any(committed in one for one in said):
-            _die()
+            self._die()
+
+    def _die(self) -> None:
+        self.point = None
+        os.kill(os.getpid(), self.by)
 
 
 class _DyingLanes:
     """Lanes on which the sender dies at an event of the connection library."""
 
-    def __init__(self, lanes: Any, event: str) -> None:
+    def __init__(self, lanes: Any, event: str, by: signal.Signals) -> None:
         self._lanes = lanes
         self._event = event
+        self._by = by
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._lanes, name)
@@ -148,7 +152,7 @@ class _DyingLanes:
         async def heard(event: str, info: Any) -> None:
             await trace(event, info)
             if event == self._event:
-                _die()
+                os.kill(os.getpid(), self._by)
 
         request.extensions = {**request.extensions, "trace": heard}
         return await self._lanes.handle_async_request(request)  # type: ignore[no-any-return]
