@@ -14,6 +14,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 Mark = Literal["wiring", "policy", "tuning"]
 AppRole = Literal["gateway", "poster", "keys", "sealer", "reader"]
 
+HOSTS = r"^([a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(, ?[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?)*)?$"
+LANGUAGES = r"^([a-z]{2,3}(-[a-z]{2,10})*(, ?[a-z]{2,3}(-[a-z]{2,10})*)*)?$"
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -426,6 +429,25 @@ class Metrics(Section):
     reports_kept_days: int = policy(366, "How long a report that was made can be read, in days.", ge=1, le=3660)
 
 
+class TrendSources(Section):
+    """Where trends are looked for; lists are separated by commas, and an empty one switches its source off."""
+
+    mastodon_instances: str = policy(
+        "mastodon.social, mstdn.jp, troet.cafe",
+        "Hosts of the Mastodon instances whose trending tags and links are read.",
+        pattern=HOSTS,
+    )
+    hacker_news: bool = policy(True, "Whether the front page of Hacker News is read.")
+    wikipedia_languages: str = policy(
+        "en, de, es, fr, ja, tr", "Wikipedias whose most read articles are read, by language.", pattern=LANGUAGES
+    )
+    x_woeids: str = policy(
+        "",
+        "Places whose trends X is asked for, by WOEID, such as 23424969; each request is paid.",
+        pattern=r"^([0-9]{1,10}(, ?[0-9]{1,10})*)?$",
+    )
+
+
 class Monitoring(Section):
     """What the gateway tells Prometheus."""
 
@@ -527,6 +549,7 @@ class Settings(BaseSettings):
     media: Media = Media()
     reconciliation: Reconciliation = Reconciliation()
     metrics: Metrics = Metrics()
+    trend_sources: TrendSources = TrendSources()
     monitoring: Monitoring = Monitoring()
     notifications: Notifications = Notifications()
     onboarding: Onboarding = Onboarding()
