@@ -39,7 +39,7 @@ log = logging.getLogger("vivesphere.debug")
 # Marks and outcomes cost a commit each. While posts wait for lanes, this share of the lanes is marked ahead, so that a
 # lane that comes free finds its next post marked; outcomes of this span are written down together.
 AHEAD_SHARE = 0.5
-SETTLE_SECONDS = 0.02
+SETTLE_SECONDS = 0.05
 # Nothing is marked ahead while X is so slow that what waits for a lane could miss its start.
 QUICK_SHARE = 0.1
 # What X bills for, or may: what became of an unknown one X alone knows.

@@ -91,14 +91,12 @@ async def take(session: AsyncSession, lease: timedelta, limit: int) -> Sequence[
     return [InDoubt(**values(row)) for row in await session.execute(_TAKE, {"lease": lease, "limit": limit})]
 
 
+_HOLD = text("SELECT hold_attempts(CAST(:ids AS uuid[]))")
+
+
 async def lock(session: AsyncSession, attempt_ids: Sequence[UUID]) -> None:
     """Hold attempts and their posts still, in the order in which outcomes are written."""
-    for statement in (
-        "SELECT 1 FROM publish_attempts WHERE id = ANY(:ids) ORDER BY id FOR UPDATE",
-        "SELECT 1 FROM posts WHERE id IN (SELECT post_id FROM publish_attempts WHERE id = ANY(:ids))"
-        " ORDER BY id FOR UPDATE",
-    ):
-        await session.execute(text(statement), {"ids": list(attempt_ids)})
+    await session.execute(_HOLD, {"ids": list(attempt_ids)})
 
 
 _STILL = text(_ROWS + " WHERE attempt.id = ANY(:ids) AND attempt.ended = 'unknown' AND post.status = ANY(:statuses)")
