@@ -7,7 +7,8 @@ at the other end is asked again every few seconds, because a websocket outlives 
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -19,8 +20,9 @@ from deployments.gateway import opened, origins, paths, prefect_bodies, prefect_
 from deployments.gateway.prefect_auth import PrefectAuth
 from deployments.gateway.prefect_routes import Route
 from deployments.gateway.problems import ProblemError
-from tasks.domain.roles import Actor, Permission
+from tasks.domain.roles import Permission
 from tasks.operations import prefect_requests
+from tasks.operations.access import Recognised
 
 SUBPROTOCOL = "prefect"
 FIRST_MESSAGE_SECONDS = 10.0
@@ -68,16 +70,17 @@ class Sockets:
                 raise _Refused(REFUSED, "the subprotocol 'prefect' is needed")
             await socket.accept(subprotocol=SUBPROTOCOL)
             asking = await _first_message(socket)
-            actor = await asking()
-            if actor is None:
+            found = await asking()
+            if found is None:
                 raise _Refused(REFUSED, "sign in: the key or session is not, or no longer, good")
+            actor = found.actor
             permission = PERMISSIONS[min(routes[0].classes)]
             if not actor.may_everywhere(permission):
                 await prefect_requests.refused(
                     opened.connections(socket), actor, permission, prefect_routes.WEBSOCKET, address.path
                 )
                 raise _Refused(REFUSED, f"{actor.name} lacks the permission {permission}")
-            await self._serve(socket, routes[0], address.target, asking, permission)
+            await self._serve(socket, routes[0], address.target, _Holder(asking, permission, found.seconds))
         except _Refused as refused:
             await _close(socket, refused.code, refused.reason)
         except ProblemError as problem:
@@ -85,9 +88,7 @@ class Sockets:
         except WebSocketDisconnect:
             pass
 
-    async def _serve(
-        self, socket: WebSocket, route: Route, target: str, asking: "_Asking", permission: Permission
-    ) -> None:
+    async def _serve(self, socket: WebSocket, route: Route, target: str, holder: "_Holder") -> None:
         base = self._base.with_scheme({"http": "ws", "https": "wss"}[self._base.scheme])
         try:
             async with self._client.ws_connect(
@@ -105,15 +106,33 @@ class Sockets:
                 await _first_to_end(
                     _out(socket, upstream, MESSAGES[route.name]),
                     _in(socket, upstream),
-                    _recheck(asking, permission, self._recheck_seconds),
+                    holder.look_again(self._recheck_seconds),
                 )
         except (aiohttp.ClientError, OSError, TimeoutError, TypeError):
             # TypeError: it closed where its answer should have come.
             raise _Refused(AWAY, "Prefect's server does not answer") from None
 
 
-_Asking = Callable[[], Any]
+_Asking = Callable[[], Awaitable[Recognised | None]]
 PERMISSIONS: Mapping[str, Permission] = {"read": "prefect.read", "worker": "prefect.worker"}
+
+
+@dataclass
+class _Holder:
+    """Who is at the other end, by what right, and for how many seconds that stands at least."""
+
+    asking: _Asking
+    permission: Permission
+    seconds: float
+
+    async def look_again(self, every_seconds: float) -> None:
+        """Ask, now and then, until it stands no longer."""
+        while True:
+            await asyncio.sleep(min(every_seconds, self.seconds))
+            found = await self.asking()
+            if found is None or not found.actor.may_everywhere(self.permission):
+                raise _Refused(REFUSED, "the session or key is no longer good, or lost its role")
+            self.seconds = found.seconds
 
 
 def _check_origin(scope: Scope) -> None:
@@ -177,14 +196,6 @@ async def _in(socket: WebSocket, upstream: aiohttp.ClientWebSocketResponse) -> N
             await socket.send_bytes(message.data)
     code = upstream.close_code if upstream.close_code and 1000 <= upstream.close_code < 5000 else AWAY
     raise _Refused(AWAY if code in (1005, 1006, 1015) else code, "Prefect's server closed the websocket")
-
-
-async def _recheck(asking: _Asking, permission: Permission, seconds: float) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        actor: Actor | None = await asking()
-        if actor is None or not actor.may_everywhere(permission):
-            raise _Refused(REFUSED, "the session or key is no longer good, or lost its role")
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:

@@ -49,20 +49,20 @@ Opened = Annotated[Connections, Depends(_connections)]
 Running = Annotated[Ready, Depends(ready)]
 
 
-async def authenticate(running: Ready, scope: Scope) -> Actor | None:
-    """Who makes this request or opens this websocket; None for a stranger.
+async def authenticate(running: Ready, scope: Scope) -> Recognised | None:
+    """Who opens this websocket, and for how long at least he may keep it; None for a stranger.
 
     Read from the headers: `Authorization: Bearer` with an access token or an API key `<id>:<secret>`, or
     `Authorization: Basic` with an API key; else the cookie of a session, which counts for what changes something only
     where a page of ours asks. What he may do, `Actor.may` says.
     """
     try:
-        return await identify(running, scope)
+        return await _identified(running, scope, fresh=True)
     except ProblemError:
         return None
 
 
-async def holder(running: Ready, credential: str) -> Actor | None:
+async def holder(running: Ready, credential: str) -> Recognised | None:
     """Whom an access token or API key belongs to, where it does not come in a header; None for any other text."""
     try:
         return await _by_credential(running, credential, fresh=True)
@@ -71,13 +71,15 @@ async def holder(running: Ready, credential: str) -> Actor | None:
 
 
 async def identify(running: Ready, scope: Scope, *, fresh: bool | None = None) -> Actor:
-    """As `authenticate`, but raises the reason, 401 or 403, and notes the refusal.
+    """Who makes this request; raises the reason, 401 or 403, and notes the refusal. Read as `authenticate` does.
 
     What only looks is believed for a few seconds without asking the database; what changes something never is, and
     `fresh` says which it is where the method does not: Prefect's searches are sent by POST.
     """
-    if fresh is None:
-        fresh = changes(scope)
+    return (await _identified(running, scope, changes(scope) if fresh is None else fresh)).actor
+
+
+async def _identified(running: Ready, scope: Scope, fresh: bool) -> Recognised:
     shown = credential(Headers(scope=scope))
     session = None if shown is not None else cookies.read(scope)
     try:
@@ -148,7 +150,7 @@ class NeedsOfToken(Needs):
     ) -> Actor:
         """The holder of the token."""
         try:
-            actor = await _by_credential(running, token.get_secret_value(), fresh=True)
+            actor = (await _by_credential(running, token.get_secret_value(), fresh=True)).actor
         except ProblemError as problem:
             note(request.scope, problem)
             raise
@@ -173,7 +175,7 @@ def needs_of_token(permission: Permission) -> Any:
     return Depends(NeedsOfToken(permission))
 
 
-async def _by_credential(running: Ready, shown: str | None, fresh: bool) -> Actor:
+async def _by_credential(running: Ready, shown: str | None, fresh: bool) -> Recognised:
     """As `_recognised`, for what programs show; a session is the browser's cookie and nothing else."""
     if not shown or len(shown) > TOKEN_CHARACTERS_MAX:
         raise _stranger("sign-in-needed", "send `Authorization: Bearer` with an access token or an API key")
@@ -182,7 +184,7 @@ async def _by_credential(running: Ready, shown: str | None, fresh: bool) -> Acto
     return await _recognised(running, shown, fresh)
 
 
-async def _recognised(running: Ready, shown: str, fresh: bool) -> Actor:
+async def _recognised(running: Ready, shown: str, fresh: bool) -> Recognised:
     """The user or program as they stand now, or if that will do, stood a few seconds ago. Raises 401."""
     lately = access.remembered(running.connections)
     found, changes_before = None if fresh else lately.get(shown), lately.changes
@@ -198,7 +200,7 @@ async def _recognised(running: Ready, shown: str, fresh: bool) -> Actor:
         now = await _by_token(running, shown)
     seconds = min(now.seconds, running.connections.places.settings.gateway.remembered_seconds)
     lately.put(shown, now.actor, asked_at + seconds, changes_before)
-    return now.actor
+    return now
 
 
 async def _by_session(running: Ready, secret: str) -> Recognised:

@@ -46,10 +46,11 @@ class Remembered:
     found: OrderedDict[bytes, tuple[float, Actor]] = field(default_factory=OrderedDict)
     changes: int = 0
 
-    def get(self, shown: str) -> Actor | None:
-        """The actor, if it is not too long ago."""
+    def get(self, shown: str) -> Recognised | None:
+        """Who it was, if it is not too long ago."""
         until, actor = self.found.get(_digest(shown), (0.0, None))
-        return actor if until > time.monotonic() else None
+        left = until - time.monotonic()
+        return Recognised(actor, left) if actor is not None and left > 0 else None
 
     def put(self, shown: str, actor: Actor, until: float, changes: int) -> None:
         """Remember until an instant of the monotonic clock, unless something has changed since `changes` was read."""

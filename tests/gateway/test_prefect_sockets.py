@@ -1,6 +1,7 @@
 """Prefect's websockets behind our logins, each end a real socket."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -167,6 +168,38 @@ async def test_a_websocket_ends_with_the_key(
             await session.execute(text("UPDATE api_keys SET revoked_at = now()"))
         code, reason = await closed(connection)
     assert code == 1008 and "no longer good" in reason
+
+
+@pytest.fixture
+def seldom(places: Places) -> Places:
+    """Websockets are not looked at again while a test runs, but for a date that is known."""
+    gateway = places.settings.gateway.model_copy(update={"recheck_seconds": 300})
+    return Places(places.settings.model_copy(update={"gateway": gateway}))
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "UPDATE api_keys SET ends_at = now() + interval '3 s' WHERE user_id = :id",
+        "UPDATE role_bindings SET ends_at = now() + interval '3 s' WHERE user_id = :id",
+    ],
+    ids=["key", "role"],
+)
+async def test_a_websocket_ends_at_the_date_of_its_key_or_role(seldom: Places, ends: str) -> None:
+    app = create_app(seldom)
+    async with listening(app, seldom.settings.gateway.port or 0), Recorder().running(seldom):
+        at = (await until(lambda: app.state.opening.ready)).connections
+        user_id = (await users.add(at, "olga", None, system("tests"))).user.id
+        await users.assign(at, user_id, "viewer", None, None, system("tests"))
+        key = (await api_keys.create(at, user_id, "key", system("tests"))).secret
+        async with at.transaction() as session:
+            await session.execute(text(ends), {"id": user_id})
+        async with socket(seldom, OUT) as connection:
+            await signed_in(connection, key)
+            begun = time.monotonic()
+            code, reason = await closed(connection)
+    assert (code, time.monotonic() - begun < 60) == (1008, True)
+    assert "no longer good" in reason
 
 
 async def test_a_worker_sets_no_job_template_and_no_data(

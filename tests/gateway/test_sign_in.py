@@ -132,7 +132,7 @@ async def test_proxy_and_websockets_learn_who_asks_without_a_route(front: Front)
 
     found = await authenticate(ready, asked((b"authorization", f"Bearer {key}".encode())))
     assert found is not None
-    assert (found.name, found.may("prefect.admin")) == ("admin/cli", True)
+    assert (found.actor.name, found.actor.may("prefect.admin")) == ("admin/cli", True)
     # Prefect's programs name themselves in the first message of a websocket.
     assert await holder(ready, key) == found
     for stranger in ([], [(b"authorization", b"Bearer x:y")]):
