@@ -432,6 +432,11 @@ class Metrics(Section):
 class TrendSources(Section):
     """Where trends are looked for; lists are separated by commas, and an empty one switches its source off."""
 
+    google_geos: str = policy(
+        "US, GB, DE, ES, FR, JP, TR",
+        "Countries whose searches Google is asked for, by their two letters.",
+        pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?(, ?[A-Z]{2}(-[A-Z0-9]{1,3})?)*)?$",
+    )
     mastodon_instances: str = policy(
         "mastodon.social, mstdn.jp, troet.cafe",
         "Hosts of the Mastodon instances whose trending tags and links are read.",
@@ -440,6 +445,13 @@ class TrendSources(Section):
     hacker_news: bool = policy(True, "Whether the front page of Hacker News is read.")
     wikipedia_languages: str = policy(
         "en, de, es, fr, ja, tr", "Wikipedias whose most read articles are read, by language.", pattern=LANGUAGES
+    )
+    news_feeds: str = policy(
+        "https://feeds.bbci.co.uk/news/world/rss.xml https://www.tagesschau.de/index~rss2.xml"
+        " https://www.lemonde.fr/rss/une.xml https://www3.nhk.or.jp/rss/news/cat0.xml"
+        " https://www.trthaber.com/manset_articles.rss",
+        "Addresses of RSS or Atom feeds of news, separated by spaces.",
+        pattern=r"^(https?://[^\s<>]+(\s+https?://[^\s<>]+)*)?$",
     )
     x_woeids: str = policy(
         "",

@@ -1,6 +1,6 @@
 """The sources that the settings switch on."""
 
-from blocks.trend_sources import hacker_news, mastodon, wikipedia_top, x_trends
+from blocks.trend_sources import google_trends, hacker_news, mastodon, news_feed, wikipedia_top, x_trends
 from blocks.trend_sources.source import TrendSource
 from config.settings import TrendSources
 
@@ -8,10 +8,12 @@ from config.settings import TrendSources
 def sources(of: TrendSources) -> tuple[TrendSource, ...]:
     """Each page that is to be read, in the order of the settings; no two have the same key."""
     found = [
+        *(google_trends.source(geo) for geo in _each(of.google_geos)),
         *(mastodon.tags(instance) for instance in _each(of.mastodon_instances)),
         *(mastodon.links(instance) for instance in _each(of.mastodon_instances)),
         *([hacker_news.source()] if of.hacker_news else []),
         *(wikipedia_top.source(language) for language in _each(of.wikipedia_languages)),
+        *(news_feed.source(url) for url in of.news_feeds.split()),
         *(x_trends.source(int(woeid)) for woeid in _each(of.x_woeids)),
     ]
     return tuple({source.key: source for source in found}.values())

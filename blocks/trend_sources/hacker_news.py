@@ -4,21 +4,13 @@ Source: hn.algolia.com/api. `url` is missing where a story has only its discussi
 years old, hence `fresh_hours`.
 """
 
-from blocks.trend_sources.pages import (
-    UnreadableError,
-    count,
-    instant,
-    json_document,
-    judged,
-    named,
-    unread,
-    web_address,
-)
+from blocks.documents import UnreadableError, instant, json_document, named, web_address
+from blocks.trend_sources.pages import JSON, count, judged, unread
 from blocks.trend_sources.source import Address, Observation, Reading, TrendSource
 
 ADDRESS = Address(
     "https://hn.algolia.com/api/v1/search?tags=front_page&hitsPerPage=100&attributesToHighlight=",
-    {"Accept": "application/json"},
+    JSON,
 )
 
 

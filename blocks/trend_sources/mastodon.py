@@ -8,17 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from blocks.trend_sources.pages import (
-    UnreadableError,
-    count,
-    json_document,
-    judged,
-    language_tag,
-    named,
-    unread,
-    web_address,
-    written_instant,
-)
+from blocks.documents import UnreadableError, json_document, language_tag, named, web_address, written_instant
+from blocks.trend_sources.pages import JSON, count, judged, unread
 from blocks.trend_sources.source import Address, Observation, Reading, TrendSource
 
 UNIT = "uses since midnight UTC"
@@ -45,7 +36,7 @@ def parse_links(page: bytes) -> Reading:
 
 
 def _address(instance: str, what: str) -> Callable[[datetime], tuple[Address]]:
-    address = Address(f"https://{instance}/api/v1/trends/{what}?limit=20", {"Accept": "application/json"})
+    address = Address(f"https://{instance}/api/v1/trends/{what}?limit=20", JSON)
     return lambda _: (address,)
 
 

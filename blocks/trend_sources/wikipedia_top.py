@@ -9,14 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from blocks.trend_sources.pages import (
-    UnreadableError,
-    count,
-    json_document,
-    judged,
-    named,
-    unread,
-)
+from blocks.documents import UnreadableError, json_document, named
+from blocks.trend_sources.pages import JSON, count, judged, unread
 from blocks.trend_sources.source import Address, Bound, Observation, Reading, TrendSource
 
 TOP = "https://wikimedia.org/api/rest_v1/metrics/pageviews/top"
@@ -69,10 +63,11 @@ def parse(page: bytes, language: str | None = None) -> Reading:
             return Reading("blocked", f"it says {named(document.get('title'))!r}")
         return unread(page, "no list of articles")
     observations: list[Observation] = []
-    stood = 0
+    stood = left_out = 0
     for row in rows:
         name = named(row.get("article")).replace("_", " ") if isinstance(row, dict) else ""
         if name and _is_left_out(name, row):
+            left_out += 1
             continue
         stood += 1
         found = _article(name, row, len(observations) + 1, language) if name else None
@@ -80,16 +75,16 @@ def parse(page: bytes, language: str | None = None) -> Reading:
             observations.append(found)
     if rows and not stood:
         return Reading("changed", f"{len(rows)} rows, but no article among them")
-    return judged(observations, stood, "articles")
+    what = (
+        f"articles, besides {left_out} main pages, other namespaces and robots' favourites" if left_out else "articles"
+    )
+    return judged(observations, stood, what)
 
 
 def _addresses(language: str) -> Callable[[datetime], tuple[Address, ...]]:
     def of(now: datetime) -> tuple[Address, ...]:
         days = (now.astimezone(UTC) - timedelta(days=back) for back in (1, 2))
-        return tuple(
-            Address(f"{TOP}/{language}.wikipedia/all-access/{day:%Y/%m/%d}", {"Accept": "application/json"})
-            for day in days
-        )
+        return tuple(Address(f"{TOP}/{language}.wikipedia/all-access/{day:%Y/%m/%d}", JSON) for day in days)
 
     return of
 

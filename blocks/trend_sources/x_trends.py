@@ -5,16 +5,8 @@ Source: X API v2, GET /2/trends/by/woeid, OpenAPI document 2.167; and what trend
 
 from typing import Any
 
-from blocks.trend_sources.pages import (
-    UnreadableError,
-    count,
-    count_in_words,
-    json_document,
-    judged,
-    named,
-    unread,
-    web_address,
-)
+from blocks.documents import UnreadableError, json_document, named, web_address
+from blocks.trend_sources.pages import count, count_in_words, judged, unread
 from blocks.trend_sources.source import Observation, Reading, TrendSource
 
 UNIT = "posts"

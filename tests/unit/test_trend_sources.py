@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.trend_sources import hacker_news, mastodon, wikipedia_top, x_trends
+from blocks.trend_sources import google_trends, hacker_news, mastodon, news_feed, wikipedia_top, x_trends
 from blocks.trend_sources.catalogue import sources
 from blocks.trend_sources.source import Reading
 from config.settings import TrendSources
 
 PARSERS: dict[str, Callable[[bytes], Reading]] = {
+    "google_trends": google_trends.parse,
+    "news_feed": news_feed.parse,
     "mastodon_tags": mastodon.parse_tags,
     "mastodon_links": mastodon.parse_links,
     "hacker_news": hacker_news.parse,
@@ -35,11 +37,21 @@ def test_no_page_raises_and_rubbish_is_never_ok(name: str, page: bytes) -> None:
 
 
 def test_the_catalogue_holds_what_the_settings_switch_on() -> None:
-    some = TrendSources(mastodon_instances="mastodon.social", hacker_news=False, wikipedia_languages="tr", x_woeids="1")
+    some = TrendSources(
+        mastodon_instances="mastodon.social",
+        hacker_news=False,
+        wikipedia_languages="tr",
+        google_geos="TR, US",
+        news_feeds="https://n.example/rss.xml",
+        x_woeids="1",
+    )
     keys = {source.key for source in sources(some)}
     assert keys == {
         "mastodon_tags:mastodon.social",
         "mastodon_links:mastodon.social",
+        "google_trends:TR",
+        "google_trends:US",
+        "news_feed:n.example/rss.xml",
         "wikipedia_top:tr",
         "x_trends:1",
     }
