@@ -432,6 +432,18 @@ class Metrics(Section):
 class TrendSources(Section):
     """Where trends are looked for; lists are separated by commas, and an empty one switches its source off."""
 
+    contact: str = policy(
+        "",
+        "Where those who run a source reach whoever asks them, an address or a page of yours; it is told to each of"
+        " them. Without it no source is asked, save X.",
+        max_length=200,
+        pattern=r"^[ -~]*$",
+    )
+    page_seconds: float = tuning(20.0, "Longest time for one whole page of a source, in seconds.", ge=0.5, le=300)
+    page_bytes: int = tuning(10_000_000, "Largest page of a source that is read, in bytes.", ge=10_000, le=100_000_000)
+    private_hosts: str = wiring(
+        "", "Hosts, or host:port, separated by commas, that may be read although they are not on the public internet."
+    )
     google_geos: str = policy(
         "US, GB, DE, ES, FR, JP, TR",
         "Countries whose searches Google is asked for, by their two letters.",
@@ -457,6 +469,17 @@ class TrendSources(Section):
         "",
         "Places whose trends X is asked for, by WOEID, such as 23424969; each request is paid.",
         pattern=r"^([0-9]{1,10}(, ?[0-9]{1,10})*)?$",
+    )
+
+
+class Trends(Section):
+    """History of trends."""
+
+    lease_seconds: float = tuning(
+        300.0, "After this time a source that a run took and did not finish is taken by another.", ge=1, le=3600
+    )
+    snapshot_days: int = policy(
+        60, "How long it is kept what stood on which list, by whole months, in days.", ge=31, le=3650
     )
 
 
@@ -562,6 +585,7 @@ class Settings(BaseSettings):
     reconciliation: Reconciliation = Reconciliation()
     metrics: Metrics = Metrics()
     trend_sources: TrendSources = TrendSources()
+    trends: Trends = Trends()
     monitoring: Monitoring = Monitoring()
     notifications: Notifications = Notifications()
     onboarding: Onboarding = Onboarding()

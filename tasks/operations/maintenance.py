@@ -6,7 +6,7 @@ from datetime import UTC, timedelta
 
 from tasks.connections import Connections
 from tasks.domain.retention import first_kept
-from tasks.store import base, metrics
+from tasks.store import base, metrics, trends
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Kept:
 
 
 async def keep_months(at: Connections) -> Kept:
-    """Make the months of metrics ahead of time, and drop those that are older than the settings keep.
+    """Make the months of metrics and trends ahead of time, and drop those that are older than the settings keep.
 
     Each table is dropped in a transaction of its own, for as short a lock as there is.
     """
-    wanted = at.places.settings.metrics
+    wanted, trend_days = at.places.settings.metrics, at.places.settings.trends.snapshot_days
     async with at.transaction() as session:
         now = await base.now(session)
         until = now.astimezone(UTC) + timedelta(days=wanted.ahead_days)
@@ -35,7 +35,11 @@ async def keep_months(at: Connections) -> Kept:
         ("post_metrics_daily", wanted.rollup_days),
         ("bot_metrics_daily", wanted.rollup_days),
         ("post_results", wanted.rollup_days),
+        ("trend_snapshots", trend_days),
+        ("trend_readings", trend_days),
     ):
         async with at.transaction() as session:
             dropped += await metrics.drop_months(session, table, first_kept(now, timedelta(days=days)))
+    async with at.transaction() as session:
+        await trends.drop_names(session, first_kept(now, timedelta(days=trend_days)))
     return Kept(made, dropped)

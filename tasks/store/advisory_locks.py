@@ -19,3 +19,4 @@ class AdvisoryLock(IntEnum):
     SETTINGS = 7_310_016
     NOTIFY = 7_310_017
     REFRESHES = 7_310_018  # refresh_key() in the database; a backup holds it for a connection
+    TRENDS = 7_310_019

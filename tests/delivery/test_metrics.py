@@ -28,7 +28,7 @@ from tests.waiting import until
 
 HOUR = timedelta(hours=1)
 # Tables of measurements, each in parts by month.
-MONTHLY_TABLES = 6
+MONTHLY_TABLES = 8
 
 
 async def published(sender: Sender, bot_id: UUID, count: int = 1) -> list[str]:

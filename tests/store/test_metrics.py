@@ -240,7 +240,7 @@ def test_months_are_made_once_ahead_and_only_by_the_function(as_app: psycopg.Con
         return as_app.execute(months).fetchone()
 
     before = count()
-    assert as_app.execute("SELECT make_metric_months('2031-01-01', '2031-03-01')").fetchone() == (18,)
+    assert as_app.execute("SELECT make_metric_months('2031-01-01', '2031-03-01')").fetchone() == (24,)
     assert as_app.execute("SELECT make_metric_months('2031-01-15', '2031-03-31')").fetchone() == (0,)
     as_app.execute("SELECT drop_metric_months('post_metrics', '2031-03-01')")
     assert before != count()

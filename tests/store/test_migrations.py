@@ -51,6 +51,7 @@ from tasks.store import (
     spend,
     stops,
     token_escrow,
+    trends,
     verdicts,
     x_apps,
 )
@@ -97,6 +98,7 @@ STORES = (
     spend,
     stops,
     token_escrow,
+    trends,
     verdicts,
     x_apps,
 )
