@@ -19,6 +19,7 @@ from prefect.artifacts import (
 from tasks.operations.delivery import Published, Window
 from tasks.operations.metric_batches import Collected
 from tasks.operations.metric_plan import Plan
+from tasks.operations.planning import Calendar
 from tasks.operations.reconciliation import Reviewed
 from tasks.operations.rotation.recipe import Done as Rotation
 from tasks.operations.rotation.x_user_tokens import Rotated
@@ -33,6 +34,8 @@ log = logging.getLogger("vivesphere.debug")
 # How often the bar moves, and how long a call to Prefect's server may take before it is given up.
 DRAW_SECONDS = 3.0
 CALL_SECONDS = 5.0
+# Rows of a calendar on one page.
+CALENDAR_ROWS = 500
 
 
 @asynccontextmanager
@@ -127,6 +130,26 @@ async def show_notifications(told: Sequence[DeliveryRow]) -> None:
     ]
     if rows:
         await _tried(acreate_table_artifact(rows, key="told-operators", description="What operators were told."))
+
+
+async def show_calendar(calendar: Calendar) -> None:
+    """A table of the posts that were planned, with what each costs, or why it was not taken."""
+    rows = [
+        {
+            "due (UTC)": f"{one.planned.due_at:%Y-%m-%d %H:%M:%S}",
+            "bot": f"@{one.planned.bot}",
+            "from": f"{one.planned.name.kind} {one.planned.template}",
+            "text": one.planned.text,
+            "USD": str(one.receipt.cost_usd or ""),
+            "result": one.receipt.result,
+            "why": "; ".join(one.receipt.reasons),
+        }
+        for one in calendar.entries[:CALENDAR_ROWS]
+    ]
+    more = len(calendar.entries) - len(rows)
+    said = f"{len(calendar.entries)} posts for {calendar.usd} USD.{f' {more} more are not shown.' if more else ''}"
+    if rows:
+        await _tried(acreate_table_artifact(rows, key="planned-posts", description=said))
 
 
 async def show_report(summary: str) -> None:

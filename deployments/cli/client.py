@@ -65,6 +65,10 @@ class Api:
         headers = {} if revision is None else {"If-Match": f'"{revision}"'}
         return self._sent("POST", path, json=body, params=given, headers=headers)
 
+    def post_long(self, path: str, body: Any, **query: Any) -> Any:
+        """What the API answers to a change of very many things."""
+        return self._sent("POST", path, json=body, params=query, timeout=LONG_SECONDS)
+
     def patch(self, path: str, body: Any, revision: int | None = None) -> Any:
         """What the API answers to a change of a thing that stands at `revision`."""
         headers = {} if revision is None else {"If-Match": f'"{revision}"'}

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "credentials": ("credentials", "Credentials of bots, apps and this stack: age, plan, rotation."),
     "personas": ("personas", "The voices that bots speak with."),
     "posts": ("posts", "Schedule posts, see what became of them, cancel them."),
+    "content": ("content", "Plan what bots say: templates, evergreen texts, free turns."),
     "metrics": ("metrics", "What posts and accounts achieved."),
     "notify": ("notify", "Where operators are told what is wrong, and what they were told."),
     "users": ("users", "Who may call us: add, look, let out."),

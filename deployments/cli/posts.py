@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from deployments.cli import output, posts_schedule, posts_uncertain
+from deployments.cli import output, posts_days, posts_schedule, posts_uncertain
 from deployments.cli.client import api
 from deployments.cli.failures import FAILED, REFUSED, USAGE, CommandError
 from deployments.cli.output import Json
@@ -53,6 +53,10 @@ def register(program: typer.Typer) -> None:
     app.command("resume-thread")(resume_thread)
     app.command()(posts_uncertain.held)
     app.command()(posts_uncertain.resolve)
+    app.command()(posts_days.shift)
+    app.command()(posts_days.blackout)
+    app.command()(posts_days.blackouts)
+    app.command("lift-blackout")(posts_days.lift_blackout)
     app.command()(counts)
     program.add_typer(app, name="posts")
 
@@ -61,7 +65,7 @@ def schedule(
     bot: Annotated[str | None, typer.Option(help="Handle of the bot that says it.")] = None,
     text: Annotated[list[str] | None, typer.Option(help="What it says; more than once is a thread.")] = None,
     at: Annotated[
-        str, typer.Option(help="2026-12-01 09:00 (the bot's own time), 2026-12-01T09:00+01:00, +10m, now.")
+        str, typer.Option(help="2026-12-01 09:00 (the bot's own time), 2026-12-01T09:00+01:00, +10m, now, next-turn.")
     ] = "now",
     expires: Annotated[str | None, typer.Option(help="Not to be sent after this time, written like --at.")] = None,
     external_id: Annotated[str | None, typer.Option(help="Your own name for it: the same twice is one post.")] = None,

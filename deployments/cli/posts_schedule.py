@@ -36,6 +36,8 @@ OPTIONS = {
     "poll": "--poll",
 }
 GOOD = ("scheduled", "unchanged")
+# Said for a time: the first turn that is free.
+NEXT_TURN = "next-turn"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def said(wanted: Wanted, now: datetime, dry_run: bool, as_json: bool) -> None:
     """Schedule what the options say, one post or a thread; ends with the code of the receipts."""
     with api() as gateway:
         zone_of = zones(gateway)
-        due, expires = (_time(wanted, column, now, zone_of) for column in ("at", "expires_at"))
+        due = _next_turn(gateway, wanted.bot) if wanted.at == NEXT_TURN else _time(wanted, "at", now, zone_of)
+        expires = _time(wanted, "expires_at", now, zone_of)
         try:
             files = posts_media.files(wanted.media, wanted.alt, Path())
         except MediaError as error:
@@ -80,6 +83,16 @@ def said(wanted: Wanted, now: datetime, dry_run: bool, as_json: bool) -> None:
             output.say(f"{_result(receipt, dry_run)}{for_when}{_why(receipt)}", problem=receipt["result"] not in GOOD)
         _say_cost(told)
     _end([receipt["result"] for receipt in receipts])
+
+
+def _next_turn(gateway: Api, bot: str) -> When:
+    """The bot's next free turn by its persona's cadence."""
+    found = gateway.get("/content/turns", bot=bot)
+    if not found:
+        raise CommandError(
+            f"{OPTIONS['at']}: @{bot} has no free turn: give its persona a cadence, or say a time", USAGE
+        )
+    return When(datetime.fromisoformat(found[0]))
 
 
 def latitudes(spread: str | None, if_late: str | None) -> dict[str, object]:

@@ -28,6 +28,7 @@ from deployments.gateway.routers import (
     breakers,
     config,
     consent,
+    content,
     credentials,
     health,
     jwks,
@@ -58,6 +59,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, apps.router),
     (API, credentials.router),
     (API, personas.router),
+    (API, content.router),
     # Before the posts, whose ids would take its place.
     (API, uncertain.router),
     (API, posts.router),

@@ -29,10 +29,12 @@ from tasks.operations.bots import NoSuchBotError
 from tasks.operations.breakers import NoSuchBreakerError
 from tasks.operations.channels import ChannelRefusedError, ChannelTakenError, NoSuchChannelError
 from tasks.operations.consent import ConsentError
+from tasks.operations.content import ContentTakenError, NoSuchContentError, TextRefusedError
 from tasks.operations.insight import NotWithinError
 from tasks.operations.inventory import NoSuchCredentialError, NotShownError
 from tasks.operations.passwords import BusyError
 from tasks.operations.personas import PersonaTakenError
+from tasks.operations.planning import PlanningUnderWayError
 from tasks.operations.posts import NoSuchPostError, NotOutError, StaleError, TooLateError
 from tasks.operations.repeats import AtWorkError, BrokenOffError, ReusedKeyError
 from tasks.operations.reports import NoSuchReportError
@@ -110,6 +112,10 @@ TABLE: Mapping[type[Exception], Answer] = {
     HandleTakenError: Answer(409, "handle-taken"),
     NewBotError: Answer(422, "cannot-be-made"),
     CredentialsRefusedError: Answer(422, "credentials-refused"),
+    NoSuchContentError: Answer(404, "no-such-content", lambda error: f"there is no {error}"),
+    ContentTakenError: Answer(409, "content-taken"),
+    TextRefusedError: Answer(422, "text-refused"),
+    PlanningUnderWayError: Answer(409, "planning-under-way"),
     PersonaTakenError: Answer(409, "persona-taken"),
     ConsentError: Answer(409, "cannot-connect"),
     UseCaseTakenError: Answer(409, "use-case-taken"),

@@ -1,11 +1,14 @@
 """Who a bot is: what people write in its file, and what YAML, REST and the database share."""
 
 import re
+from collections.abc import Mapping
 from datetime import date, time
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from tasks.domain.templates import BOT_SLOTS, DAY_SLOTS, BadTemplateError, SlotName, Template, Value, render
 
 HANDLE = re.compile(r"^[A-Za-z0-9_]{1,15}$")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -58,6 +61,22 @@ class ActiveWindow(_Written):
         return self
 
 
+class Cadence(_Written):
+    """How often and when a bot speaks of what is planned.
+
+    With `slots`, times of its own day, it speaks at these; without, anywhere in its windows, at better hours rather
+    than at worse ones. `spread_minutes` is how much later it may be, so that bots with the same slots do not speak at
+    once; `gap_minutes` lies between any two posts. `plan_ahead_days` is for the daily run, 0 leaves planning to people.
+    """
+
+    posts_per_day: Annotated[int, Field(ge=1, le=48)] = 1
+    slots: Annotated[tuple[time, ...], Field(max_length=48)] = ()
+    spread_minutes: Annotated[int, Field(ge=0, le=120)] = 10
+    gap_minutes: Annotated[int, Field(ge=1, le=1440)] = 30
+    blackout: Annotated[tuple[date, ...], Field(max_length=400)] = ()
+    plan_ahead_days: Annotated[int, Field(ge=0, le=60)] = 0
+
+
 class Persona(_Written):
     """A voice that one or more bots speak with."""
 
@@ -67,6 +86,18 @@ class Persona(_Written):
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=10)] = ("en",)
     never_topics: tuple[str, ...] = ()
     windows: tuple[ActiveWindow, ...] = ()
+    cadence: Cadence | None = None
+    templates: Annotated[tuple[Template, ...], Field(max_length=50)] = ()
+
+    @model_validator(mode="after")
+    def _can_be_planned(self) -> Self:
+        names = [template.name for template in self.templates]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two templates are called '{twice[0]}'; give one another name")
+        for slot in self.cadence.slots if self.cadence else ():
+            if self.windows and not any(window.opens <= slot < window.closes for window in self.windows):
+                raise ValueError(f"the slot {slot:%H:%M} lies in no window; move it, or open a window then")
+        return self
 
 
 class LabelConfirmation(_Written):
@@ -79,7 +110,8 @@ class LabelConfirmation(_Written):
 class Bot(_Written):
     """One bot file: an account, who answers for it, and its persona.
 
-    `app` names the app on X it signs in through; it may be left out where there is one only.
+    `app` names the app on X it signs in through; it may be left out where there is one only. `facts` are what the
+    templates of its persona say of this bot and of no other.
     """
 
     handle: Handle
@@ -92,3 +124,16 @@ class Bot(_Written):
     app: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     automation_label: LabelConfirmation | None = None
     persona: Persona
+    facts: Annotated[Mapping[SlotName, Value], Field(max_length=50)] = {}
+
+    @model_validator(mode="after")
+    def _has_its_facts(self) -> Self:
+        for template in self.persona.templates:
+            if missing := sorted(set(template.facts) - set(self.facts)):
+                raise ValueError(f"template '{template.name}' needs the fact '{missing[0]}': write it under facts")
+            own = {name: self.facts[name] for name in template.facts}
+            try:
+                render(template.text, {**dict.fromkeys((*DAY_SLOTS, *BOT_SLOTS), "1"), **own, **template.records()[0]})
+            except BadTemplateError as error:
+                raise ValueError(f"template '{template.name}': {error}") from None
+        return self

@@ -121,6 +121,7 @@ def _values(bot: Bot) -> dict[str, Any]:
         "posts_per_day_max": bot.posts_per_day_max,
         "labels": list(bot.labels),
         "operator_handle": bot.operator_handle,
+        "facts": dict(bot.facts),
     }
 
 

@@ -26,7 +26,9 @@ from tasks.store.bots import BotRow
 from tasks.store.media import MediaAsset
 from tasks.store.posts import PostRow
 
-Source = Literal["cli", "csv", "api", "demo"]
+Source = Literal["cli", "csv", "api", "demo", "plan"]
+# What whoever hands posts in may say of them; a plan hands in its own.
+HandedIn = Literal["cli", "csv", "api", "demo"]
 
 
 class NoSuchPostError(LookupError):

@@ -10,6 +10,7 @@ class AdvisoryLock(IntEnum):
     # Held for the life of a connection.
     MIGRATION = 7_310_001
     SEALER = 7_310_003
+    PLANNING = 7_310_020
     # Held for a transaction.
     STOP = 7_310_002  # stop_key() in the database
     CATCH_UP = 7_310_004

@@ -1,6 +1,6 @@
 """Bots: accounts on X that speak for an operator."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.personas import Persona
-from tasks.store.base import Id, Instant, app_now, metadata, new_id, values
+from tasks.store.base import Id, Instant, Json, app_now, metadata, new_id, values
 from tasks.store.personas import personas
 
 bots = Table(
@@ -45,6 +45,13 @@ bots = Table(
     Column("posts_per_day_max", Integer, nullable=False),
     Column("labels", ARRAY(Text), nullable=False, server_default="{}"),
     Column("operator_handle", Text, nullable=False),
+    Column(
+        "facts",
+        Json,
+        nullable=False,
+        server_default="{}",
+        comment="what the templates of its persona say of this bot and of no other",
+    ),
     Column("label_confirmed_at", Instant),
     Column("label_confirmed_by", Text),
     Column("bio_checked_at", Instant),
@@ -72,6 +79,7 @@ class BotRow:
     posts_per_day_max: int
     labels: Sequence[str]
     operator_handle: str
+    facts: Mapping[str, Any]
     label_confirmed_at: datetime | None
     label_confirmed_by: str | None
     bio_checked_at: datetime | None
@@ -93,6 +101,7 @@ _COLUMNS = (
     bots.c.posts_per_day_max,
     bots.c.labels,
     bots.c.operator_handle,
+    bots.c.facts,
     bots.c.label_confirmed_at,
     bots.c.label_confirmed_by,
     bots.c.bio_checked_at,

@@ -11,12 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, best_times, gateway, growth, lanes, lateness, metrics, posting, rewrap, sandbox
+from tests.bench import audit, best_times, gateway, growth, lanes, lateness, metrics, planning, posting, rewrap, sandbox
 from tests.bench.figure import Figure
 
 BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
     "audit_appends_per_second": audit.audit_appends_per_second,
     "best_times_error": best_times.best_times_error,
+    "plan_200_bots_month_seconds": planning.plan_200_bots_month,
     "gateway_added_p50_ms": gateway.gateway_added_p50_ms,
     "lanes_tls": lanes.lanes_tls,
     "lateness_p99_ms": lateness.lateness_p99_ms,

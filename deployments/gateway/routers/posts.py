@@ -18,7 +18,7 @@ from tasks.domain.misfire import Misfire
 from tasks.domain.posts import Change, Draft, Poll, Status
 from tasks.domain.roles import Actor
 from tasks.operations import posts, provenance, threads
-from tasks.operations.posts import Source
+from tasks.operations.posts import HandedIn, Source
 
 router = APIRouter(prefix="/posts", tags=["posts"])
 
@@ -224,7 +224,7 @@ async def schedule(
     at: Opened,
     response: Response,
     dry_run: bool = False,
-    source: Source = "api",
+    source: HandedIn = "api",
 ) -> list[ReceiptView]:
     """Schedule up to 1,000 posts; each receipt stands in the place of its draft."""
     receipts = await posts.schedule(at, drafts, caller, source, dry_run)

@@ -1,0 +1,18 @@
+"""Content planning."""
+
+from uuid import UUID
+
+from prefect import flow
+
+from tasks.content import plan_content
+
+
+@flow(name="plan-posts", persist_result=False)
+async def plan_posts(run_request_id: UUID | None = None) -> None:
+    """Plan what bots will say: templates and evergreen texts, at free turns, through the same gate as any post.
+
+    The daily run plans for those whose persona says `plan_ahead_days`; `vivesphere content plan` looks first and plans
+    on demand. Starting a run twice does no harm: what stands stays, only empty turns are filled. The table on this page
+    is the calendar and its price. What the gate refused, or for which a template has no data left, is in the log.
+    """
+    await plan_content(run_request_id)
