@@ -465,6 +465,12 @@ class TrendSources(Section):
         "Addresses of RSS or Atom feeds of news, separated by spaces.",
         pattern=r"^(https?://[^\s<>]+(\s+https?://[^\s<>]+)*)?$",
     )
+    github_trending: bool = policy(False, "Whether GitHub's page of trending repositories is read.")
+    trends24_places: str = policy(
+        "",
+        "Places whose lists at trends24.in are read, as its addresses name them, such as turkey, or worldwide.",
+        pattern=r"^([a-z-]+(, ?[a-z-]+)*)?$",
+    )
     x_woeids: str = policy(
         "",
         "Places whose trends X is asked for, by WOEID, such as 23424969; each request is paid.",

@@ -57,10 +57,6 @@ ORDERED = {
     "hvac": "hvac",
     "pandas": "pandas",
 }
-# May only shrink; what brings it.
-NOT_YET_IMPORTED = {
-    "beautifulsoup4": "trend sources that are pages",
-}
 
 # Who may read the environment, and why.
 READS_ENVIRONMENT = {
@@ -179,10 +175,9 @@ def test_the_ordered_packages_are_direct_dependencies() -> None:
     assert "pytest" in tests
 
 
-def test_the_ordered_packages_are_imported_save_those_that_wait() -> None:
+def test_the_ordered_packages_are_all_imported() -> None:
     words = imported(product_files())
-    missing = {name for name, word in ORDERED.items() if word not in words}
-    assert missing == set(NOT_YET_IMPORTED), "take what is imported now out of NOT_YET_IMPORTED; it may only shrink"
+    assert not {name for name, word in ORDERED.items() if word not in words}
     assert "pytest" in imported([path for path in tracked() if path.parts[0] == "tests" and path.suffix == ".py"])
 
 

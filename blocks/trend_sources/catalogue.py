@@ -1,6 +1,15 @@
 """The sources that the settings switch on."""
 
-from blocks.trend_sources import google_trends, hacker_news, mastodon, news_feed, wikipedia_top, x_trends
+from blocks.trend_sources import (
+    github_trending,
+    google_trends,
+    hacker_news,
+    mastodon,
+    news_feed,
+    trends24,
+    wikipedia_top,
+    x_trends,
+)
 from blocks.trend_sources.source import TrendSource
 from config.settings import TrendSources
 
@@ -14,6 +23,8 @@ def sources(of: TrendSources) -> tuple[TrendSource, ...]:
         *([hacker_news.source()] if of.hacker_news else []),
         *(wikipedia_top.source(language) for language in _each(of.wikipedia_languages)),
         *(news_feed.source(url) for url in of.news_feeds.split()),
+        *([github_trending.source()] if of.github_trending else []),
+        *(trends24.source(place) for place in _each(of.trends24_places)),
         *(x_trends.source(int(woeid)) for woeid in _each(of.x_woeids)),
     ]
     return tuple({source.key: source for source in found}.values())
