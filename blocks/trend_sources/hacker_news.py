@@ -11,6 +11,7 @@ from blocks.trend_sources.source import Address, Observation, Reading, TrendSour
 ADDRESS = Address(
     "https://hn.algolia.com/api/v1/search?tags=front_page&hitsPerPage=100&attributesToHighlight=",
     JSON,
+    is_api=True,
 )
 
 

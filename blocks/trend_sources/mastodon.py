@@ -36,7 +36,7 @@ def parse_links(page: bytes) -> Reading:
 
 
 def _address(instance: str, what: str) -> Callable[[datetime], tuple[Address]]:
-    address = Address(f"https://{instance}/api/v1/trends/{what}?limit=20", JSON)
+    address = Address(f"https://{instance}/api/v1/trends/{what}?limit=20", JSON, is_api=True)
     return lambda _: (address,)
 
 

@@ -52,10 +52,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Address:
-    """One GET request."""
+    """One GET request; `is_api` for a documented API, which is asked without its host's robots.txt."""
 
     url: str
     headers: dict[str, str] = field(default_factory=dict)
+    is_api: bool = False
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,9 @@ def parse(page: bytes, language: str | None = None) -> Reading:
 def _addresses(language: str) -> Callable[[datetime], tuple[Address, ...]]:
     def of(now: datetime) -> tuple[Address, ...]:
         days = (now.astimezone(UTC) - timedelta(days=back) for back in (1, 2))
-        return tuple(Address(f"{TOP}/{language}.wikipedia/all-access/{day:%Y/%m/%d}", JSON) for day in days)
+        return tuple(
+            Address(f"{TOP}/{language}.wikipedia/all-access/{day:%Y/%m/%d}", JSON, is_api=True) for day in days
+        )
 
     return of
 

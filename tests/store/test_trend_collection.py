@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -68,7 +69,12 @@ class Stage:
 
 @pytest.fixture
 def stage(
-    engine: AsyncEngine, database: Server, postgres: PostgresProcess, site: Site, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine,
+    database: Server,
+    postgres: PostgresProcess,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Stage:
     """Two lists of one site, `/a` and `/b`, and a second kind of source on it, `/c`."""
 
@@ -79,7 +85,7 @@ def stage(
     found = (a_source("news", "a"), a_source("news", "b"), a_source("talk", "c"))
     monkeypatch.setattr(catalogue, "sources", lambda _: found)
     wanted = TrendSources(contact="ops@example.org", private_hosts=site.host, page_seconds=2)
-    places = Places(Settings(trend_sources=wanted))
+    places = Places(Settings(home=tmp_path, trend_sources=wanted))
     at = Connections(places, database, None, engine, None, None, None, None)  # type: ignore[arg-type]
     return Stage(at, site, postgres.conninfo(database.database, "vivesphere_owner"))
 
@@ -89,7 +95,7 @@ async def test_one_failing_source_takes_nothing_from_the_others_and_keeps_when_i
     stage.site.answers |= {"/b": Answer(b"<html>", 403), "/c": Answer(b"empty")}
     first = {one.source: one for one in await stage.run()}
     assert first["news:a"] == Read("news:a", "ok", "4 names", 3)
-    assert first["news:b"] == Read("news:b", "unreachable", "it answered 403")
+    assert first["news:b"] == Read("news:b", "unreachable", "127.0.0.1 answered 403")
     assert first["talk:c"] == Read("talk:c", "empty", "nothing on it")
     assert await stage.run() == []
     agents = {headers["user-agent"] for _, headers in stage.site.asked}
@@ -125,9 +131,9 @@ async def test_one_failing_source_takes_nothing_from_the_others_and_keeps_when_i
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Answer(b"list\n" + b"x" * 20_000), "larger than"),
-        (Answer(status=302, headers={"Location": "http://169.254.169.254/"}), "sends us elsewhere"),
-        (Answer(b"list", headers={"Content-Length": "99"}), "no whole page|no connection"),
+        (Answer(b"list\n" + b"x" * 20_000), "more than the 10,000 bytes"),
+        (Answer(status=302, headers={"Location": "http://169.254.169.254/"}), "not on the public internet"),
+        (Answer(b"list", headers={"Content-Length": "99"}), "RemoteProtocolError"),
     ],
 )
 async def test_a_page_that_cannot_be_had_is_a_reason(stage: Stage, answer: Answer, reason: str) -> None:
@@ -136,7 +142,7 @@ async def test_a_page_that_cannot_be_had_is_a_reason(stage: Stage, answer: Answe
     stage.site.answers["/a"] = answer
     found = {one.source: one for one in await stage.run()}["news:a"]
     assert found.verdict == "unreachable"
-    assert any(words in found.reason for words in reason.split("|"))
+    assert reason in found.reason
 
 
 async def test_without_somebody_who_answers_for_it_no_source_is_asked(stage: Stage) -> None:
