@@ -91,7 +91,7 @@ async def make(places: Places, to: Path | None, actor: Actor, *, hand_over: bool
         async with at.transaction() as session:
             await activity.note(session, actor, "backups.make", file.name, bytes=made.bytes, handed_over=handed_over)
     _remember(places, last={**asdict(made), "file": str(file), "made_at": made.made_at.isoformat()})
-    _drop_oldest(places, folder)
+    drop_oldest(places, folder)
     return made
 
 
@@ -209,8 +209,8 @@ def _seconds_since(began: datetime) -> float:
     return round((datetime.now(UTC) - began).total_seconds(), 2)
 
 
-def _drop_oldest(places: Places, folder: Path) -> None:
-    """Archives of this stack alone, and only where it puts them by itself."""
+def drop_oldest(places: Places, folder: Path) -> None:
+    """Keep as many archives as the settings say: of this stack alone, and only where it puts them by itself."""
     mine = sorted(folder.glob(f"vivesphere-{places.stack[:8]}-*{SUFFIX}"))
     if folder == (places.settings.backup.folder or places.home / "backups"):
         for old in mine[: -places.settings.backup.files_kept]:

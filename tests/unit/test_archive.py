@@ -9,15 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from deployments.local import archive
+from config import loading
+from config.places import Places
+from config.settings import Backup, Settings
+from deployments.local import archive, backup, layout
 from deployments.local.archive import DATABASE, MANIFEST, VAULT, ArchiveError, Manifest
 from deployments.local.backup import BackupError, read_keys
+from deployments.local.restore import restore
+from tasks.domain.roles import system
+from tasks.store import migrate as schema
 
 KEY = "ab" * 32
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
+    """An archive of this release's schema."""
+    return archived(tmp_path, max(schema.revisions()))
+
+
+def archived(tmp_path: Path, revision: str) -> Path:
     parts = {VAULT: tmp_path / "v", DATABASE: tmp_path / "d"}
     for path in parts.values():
         path.write_bytes(secrets.token_bytes(50_000))
@@ -26,7 +37,7 @@ def made(tmp_path: Path) -> Path:
         made_at=datetime.now(UTC),
         backup_at=datetime.now(UTC),
         release="0.1.0",
-        revision="0026",
+        revision=revision,
         postgres=180_000,
         transaction_id=1234,
         host="here",
@@ -62,7 +73,8 @@ def rewritten(path: Path, name: str, change: Callable[[bytes], bytes]) -> None:
 def test_a_whole_archive_opens_and_its_parts_come_out_as_they_went_in(made: Path, tmp_path: Path) -> None:
     manifest = archive.open_checked(made, KEY)
     archive.extract(made, DATABASE, tmp_path / "out")
-    assert (manifest.revision, (tmp_path / "out").read_bytes()) == ("0026", (tmp_path / "d").read_bytes())
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "d").read_bytes()
+    assert manifest.revision in schema.revisions()
     assert made.stat().st_mode & 0o077 == 0
 
 
@@ -109,3 +121,54 @@ def test_what_are_no_keys_is_called_so(tmp_path: Path, content: str) -> None:
     (tmp_path / "keys").write_text(content)
     with pytest.raises(BackupError, match=r"keys: these (are no keys|keys are of format 9)"):
         read_keys(tmp_path / "keys")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    found = tmp_path / "keys"
+    found.write_text(json.dumps({"format": 1, "unseal_key": KEY, "role_id": "r", "secret_id": "s"}))
+    return found
+
+
+def refused(home: Path, file: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a restore into this home says; it leaves nothing behind."""
+    monkeypatch.setenv("VIVESPHERE_HOME", str(home))
+    loading.load.cache_clear()
+    with pytest.raises((ArchiveError, BackupError)) as told:
+        restore(file, keys, system("tests"))
+    assert not home.with_name(f"{home.name}.restoring").exists()
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+def test_a_home_that_holds_anything_is_not_written_over(
+    made: Path, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "notes").write_text("mine")
+    assert "is not empty: name an empty folder" in refused(home, made, keys, monkeypatch)
+    assert [path.read_text() for path in home.iterdir()] == ["mine"]
+    assert "is not empty" in refused(home / "notes", made, keys, monkeypatch)
+
+
+def test_a_backup_of_a_newer_schema_names_the_release_to_install(
+    keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = refused(tmp_path / "home", archived(tmp_path, "9999"), keys, monkeypatch)
+    assert "made by release 0.1.0, whose database (schema 9999) this release does not know" in said
+
+
+def test_the_oldest_archives_of_this_stack_go_where_it_puts_them_by_itself(tmp_path: Path) -> None:
+    folder, other = tmp_path / "backups", tmp_path / "elsewhere"
+    places = Places(Settings(home=tmp_path / "home", backup=Backup(folder=folder, files_kept=2)))
+    layout.prepare(places.home)
+    mine = [f"vivesphere-{places.stack[:8]}-2026112{day}T000000Z{archive.SUFFIX}" for day in range(1, 6)]
+    strange = [f"vivesphere-00000000-20260101T000000Z{archive.SUFFIX}", "notes.txt"]
+    for each in (folder, other):
+        each.mkdir()
+        for name in (*mine, *strange):
+            (each / name).touch()
+        backup.drop_oldest(places, each)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*mine[-2:], *strange])
+    assert len(list(other.iterdir())) == len(mine) + len(strange)
