@@ -5,8 +5,13 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from blocks.postgres.engine import Server
+from config.places import Places
+from config.settings import Settings
+from tasks.connections import Connections
+from tasks.operations import post_results as results_of_posts
 from tasks.store import metrics, post_results
 from tasks.store.metrics import PostSnapshot
 from tests.makers import stored_bots, stored_posts
@@ -87,3 +92,28 @@ async def test_hours_are_of_the_bots_own_zone_and_labels_bound_what_is_told(sess
         assert len(await post_results.by_day(session, OUT - HOUR, OUT + HOUR, ["wien"])) == 1
         await post_results.erase(session, posts)
         assert await post_results.by_hour_of_week(session, OUT - HOUR) == []
+
+
+async def test_asked_anew_every_month_that_has_snapshots_is_judged_again_and_no_older_one(
+    engine: AsyncEngine, database: Server, sessions: Sessions
+) -> None:
+    ages = {timedelta(days=75): 1, timedelta(days=40): 2, 40 * HOUR: 3, timedelta(days=200): 4}
+    async with sessions.begin() as session:
+        [bot] = await stored_bots(session)
+        await metrics.make_months(session, (OUT - timedelta(days=210)).date(), datetime.now(UTC).date())
+        for age, tens in ages.items():
+            [post] = await out(session, bot)
+            out_at = datetime.now(UTC) - age
+            await session.execute(
+                text("UPDATE posts SET published_at = :at WHERE id = :id"), {"at": out_at, "id": post}
+            )
+            read_at = out_at + 20 * HOUR
+            await metrics.add_posts(session, [PostSnapshot(post, bot, read_at, read_at, impressions=10 * tens)])
+            await post_results.settle(session, out_at - HOUR, out_at + HOUR)
+            read_at += HOUR
+            await metrics.add_posts(session, [PostSnapshot(post, bot, read_at, read_at, impressions=10 * tens + 1)])
+    at = Connections(Places(Settings()), database, None, engine, None, None, None, None)  # type: ignore[arg-type]
+    assert await results_of_posts.settle_anew(at) == 3
+    async with sessions.begin() as session:
+        found = await session.execute(text("SELECT impressions FROM post_results ORDER BY published_at"))
+        assert [row.impressions for row in found] == [40, 11, 21, 31]
