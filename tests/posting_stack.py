@@ -272,6 +272,15 @@ class PostingStack:
             entries += page["entries"]
             after = page["next_after"]
 
+    @contextmanager
+    def x_hesitates(self, count: int, milliseconds: float) -> Iterator[None]:
+        """X takes this long to decide about the next `count` posts, and the block ends once it has read them all."""
+        delay = {"fault": "delay", "endpoint": "POST /2/tweets", "count": count, "milliseconds": milliseconds}
+        self.x("POST", "/faults", delay)
+        yield
+        struck = f"/ledger?after={self.ledger_from}&kinds=fault"
+        eventually(lambda: len(self.x("GET", struck)["entries"]) >= count)
+
     def accepted(self, posts: Iterable[Post]) -> dict[str, list[dict[str, Any]]]:
         """What X accepted of each post, by the post's id; nothing of another test is in it."""
         ours = {(post.bot.lower(), post.text): post.id for post in posts}

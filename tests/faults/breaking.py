@@ -15,6 +15,8 @@ HIT, TRAIN = 5, 5
 AIM_SECONDS = 5.0
 TRAIN_AFTER_SECONDS, TRAIN_STEP_SECONDS = 1.5, 0.5
 LATENCY_MS = 1500
+# Longer than it takes to see that X has read a post, on a busy machine.
+DECIDES_MS = 5000
 # A run starts at each minute, and starting takes a while on a busy machine.
 NEXT_MINUTE_SECONDS = 60.0 + 90.0
 
@@ -100,12 +102,10 @@ def run_killed_when_marked(stack: PostingStack) -> Aftermath:
 def run_killed_while_x_decides(stack: PostingStack) -> Aftermath:
     """Headers and body are out, X has not answered."""
     stack.standing_by()
-    stack.x("POST", "/settings", {"latency_ms": LATENCY_MS})
-    posts = traffic(stack)
-    runs = _runs(stack, posts, "sending")
-    eventually(lambda: datetime.now(UTC) > posts.hit[0].due_at + timedelta(milliseconds=300))
+    with stack.x_hesitates(HIT, DECIDES_MS):
+        posts = traffic(stack)
+        runs = _runs(stack, posts, "sending")
     at = _killed(*runs)
-    stack.x("POST", "/settings", {"latency_ms": 0})
     return aftermath(stack, "run killed: body out", posts.hit, posts.train, at, NEXT_MINUTE_SECONDS)
 
 
