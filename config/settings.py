@@ -211,7 +211,7 @@ class Posting(Section):
     start_within_seconds: float = policy(2.0, "A marked request starts within this time or not at all.", ge=0.1, le=30)
     give_up_seconds: float = policy(35.0, "An attempt without an outcome after this time is unknown.", ge=0.5, le=600)
     attempts_max: int = policy(
-        5, "Attempts after which a post is refused although X might still take it.", ge=1, le=100
+        5, "Attempts that reached X, perhaps, after which a post that X does not have is refused.", ge=1, le=100
     )
     retry_seconds: float = policy(
         5.0, "Wait before a post that was not sent is tried again, in seconds.", ge=0.1, le=3600

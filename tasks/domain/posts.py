@@ -172,8 +172,11 @@ class NextStep:
     retry_at: datetime | None = None
 
 
-def after_attempt(outcome: Outcome, attempts: int, attempts_max: int, now: datetime, retry: timedelta) -> NextStep:
-    """Where a post goes once an attempt ended; `unknown` is never sent again without evidence."""
+def after_attempt(outcome: Outcome, now: datetime, retry: timedelta) -> NextStep:
+    """Where a post goes once an attempt ended; `unknown` is never sent again without evidence.
+
+    What X said no to or never saw goes out later, however often that was: its misfire policy alone ends it.
+    """
     match outcome.ended:
         case "accepted":
             return NextStep("published")
@@ -187,10 +190,8 @@ def after_attempt(outcome: Outcome, attempts: int, attempts_max: int, now: datet
         case "unauthorized":
             return NextStep("scheduled", "X refused the bot's token", now + retry)
         case "throttled":
-            # X made no post of it and says so: it waits for X's window, and its misfire policy alone ends it.
+            # X made no post of it and says so: it waits for X's window.
             return NextStep("scheduled", outcome.said, max(outcome.retry_at or now, now + retry))
-    if attempts >= attempts_max:
-        return NextStep("refused", f"{outcome.said}; given up after {attempts} attempts")
     return NextStep("scheduled", outcome.said, now + retry)
 
 

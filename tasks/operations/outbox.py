@@ -227,13 +227,7 @@ class Outbox:
             self._changed.set()
         if outcome.ended == "unauthorized":
             self._at.kept(AccessTokens, AccessTokens).forget(post.bot_id)
-        step = after_attempt(
-            outcome,
-            post.attempts + 1,
-            self._settings.attempts_max,
-            self.clock.instant_at(ticks()),
-            timedelta(seconds=self._settings.retry_seconds),
-        )
+        step = after_attempt(outcome, self.clock.instant_at(ticks()), timedelta(seconds=self._settings.retry_seconds))
         self._answered.append((Settled(attempt_id, post.id, outcome, step), waiting))
         self._has_answers.set()
 

@@ -177,7 +177,7 @@ _SETTLE = text(
     UPDATE posts
     SET status = item.status, reason = item.reason, x_post_id = coalesce(item.x_post_id, posts.x_post_id),
         next_at = coalesce(item.next_at, posts.next_at), lease_until = NULL, updated_at = app_now(),
-        attempts = posts.attempts - CASE WHEN item.ended = 'throttled' THEN 1 ELSE 0 END,
+        attempts = posts.attempts - CASE WHEN item.ended IN ('throttled', 'not_sent') THEN 1 ELSE 0 END,
         published_at = CASE WHEN item.status = 'published'
             THEN coalesce(item.published_at, item.first_byte_at, app_now()) END
     FROM item JOIN settled ON settled.id = item.attempt_id
@@ -188,7 +188,8 @@ _SETTLE = text(
 
 
 async def settle(session: AsyncSession, settled: Sequence[Settled], by: SettledBy = "answer") -> set[UUID]:
-    """Write outcomes and move the posts; answers the posts that moved. One that X throttled counts no attempt.
+    """Write outcomes and move the posts; answers the posts that moved. One that X throttled, or that never
+    left, counts no attempt.
 
     Hold attempts and posts by `looks.lock` before.
     """

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from uuid import UUID
 
 import psycopg
@@ -247,6 +248,30 @@ async def test_a_run_that_is_ended_leaves_its_claims_to_the_next_at_once(sender:
     with suppress(asyncio.CancelledError):
         await run
     assert await _is(sender, post, "scheduled")
+
+
+@pytest.mark.promise("P1")
+async def test_what_never_leaves_is_tried_until_its_policy_ends_it_and_counts_no_attempt(sender: Sender) -> None:
+    [bot] = await sender.with_bots(1)
+    sender.with_settings("posting", start_within_seconds=-1, late_seconds=30)
+    [patient], [hasty] = await sender.schedule(bot), await sender.schedule(bot, misfire="skip")
+    run = asyncio.create_task(sender.run(30))
+    tries = "SELECT count(*) FROM publish_attempts WHERE ended = 'not_sent' AND post_id = :post"
+    await until(lambda: _number_is_over(sender, 2 * FAST.attempts_max, tries, post=patient))
+    await sender.let_pass(timedelta(seconds=40))
+    await until(lambda: _is(sender, hasty, "expired"))
+    sender.with_settings("posting", start_within_seconds=2)
+    await until(lambda: _is(sender, patient, "published"))
+    run.cancel()
+    with suppress(asyncio.CancelledError):
+        await run
+    assert (await sender.post(patient)).attempts == 1
+    assert len(sender.ledger()) == 1
+
+
+async def _number_is_over(sender: Sender, limit: int, statement: str, **given: object) -> bool:
+    async with sender.at.transaction() as session:
+        return int((await session.execute(text(statement), given)).scalar_one()) > limit
 
 
 async def _is(sender: Sender, post: UUID, status: str) -> bool:

@@ -13,8 +13,8 @@ from tests.makers import NOON
 RETRY = timedelta(seconds=5)
 
 
-def step(outcome: Outcome, attempts: int = 1) -> NextStep:
-    return after_attempt(outcome, attempts, 3, NOON, RETRY)
+def step(outcome: Outcome) -> NextStep:
+    return after_attempt(outcome, NOON, RETRY)
 
 
 @pytest.mark.parametrize(
@@ -35,26 +35,21 @@ def test_each_outcome_leads_to_one_place(outcome: Outcome, expected: NextStep) -
     assert step(outcome) == expected
 
 
-def test_the_last_attempt_ends_in_a_visible_state() -> None:
-    assert step(Outcome("not_sent", problem="busy"), 3) == NextStep("refused", "busy; given up after 3 attempts")
-
-
-@given(attempts=st.integers(1, 1000), minutes=st.none() | st.integers(-60, 60))
-def test_a_429_never_ends_a_post_and_is_not_asked_again_before_its_window(attempts: int, minutes: int | None) -> None:
+@given(minutes=st.none() | st.integers(-60, 60))
+def test_a_429_never_ends_a_post_and_is_not_asked_again_before_its_window(minutes: int | None) -> None:
     window = None if minutes is None else NOON + timedelta(minutes=minutes)
-    found = step(Outcome("throttled", problem="429", retry_at=window), attempts)
+    found = step(Outcome("throttled", problem="429", retry_at=window))
     assert found == NextStep("scheduled", "429", max(window or NOON, NOON + RETRY))
 
 
 @pytest.mark.promise("P2")
 @given(
-    attempts=st.integers(1, 10),
     problem=st.none() | st.text(),
     retry_at=st.none() | st.datetimes().map(lambda naive: naive.replace(tzinfo=NOON.tzinfo)),
 )
-def test_an_unknown_outcome_never_leads_back_to_scheduled(attempts: int, problem: str | None, retry_at: object) -> None:
+def test_an_unknown_outcome_never_leads_back_to_scheduled(problem: str | None, retry_at: object) -> None:
     outcome = Outcome("unknown", problem=problem, retry_at=retry_at)  # type: ignore[arg-type]
-    assert step(outcome, attempts).status == "unknown"
+    assert step(outcome).status == "unknown"
 
 
 def test_texts_that_x_takes_for_the_same_have_one_fingerprint() -> None:
