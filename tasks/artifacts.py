@@ -17,6 +17,7 @@ from prefect.artifacts import (
 )
 
 from tasks.operations.delivery import Published, Window
+from tasks.operations.feeds import Reading
 from tasks.operations.metric_batches import Collected
 from tasks.operations.metric_plan import Plan
 from tasks.operations.planning import Calendar
@@ -150,6 +151,22 @@ async def show_calendar(calendar: Calendar) -> None:
     said = f"{len(calendar.entries)} posts for {calendar.usd} USD.{f' {more} more are not shown.' if more else ''}"
     if rows:
         await _tried(acreate_table_artifact(rows, key="planned-posts", description=said))
+
+
+async def show_feeds(found: Sequence[Reading]) -> None:
+    """A table of feeds: what became drafts, what was refused, what could not be read."""
+    rows = [
+        {
+            "feed": one.feed.name,
+            "bot": f"@{one.feed.bot}",
+            "drafts": one.planned,
+            "refused": "; ".join(one.refused),
+            "problem": one.problem,
+        }
+        for one in found
+    ]
+    if rows:
+        await _tried(acreate_table_artifact(rows, key="read-feeds", description="What each feed brought."))
 
 
 async def show_report(summary: str) -> None:

@@ -24,6 +24,10 @@ EVERGREEN = (
     *(("id", "id"), ("bot", "bot"), ("name", "name"), ("wordings", "wordings")),
     *(("again", "again"), ("short", "first wording")),
 )
+FEEDS = (
+    *(("id", "id"), ("bot", "bot"), ("name", "name"), ("url", "address"), ("cap_per_day", "a day, most")),
+    *(("waiting", "waiting"), ("good", "last good"), ("problem", "problem")),
+)
 TURNS = (("turn", "free turn"),)
 
 
@@ -37,6 +41,11 @@ def register(program: typer.Typer) -> None:
     evergreen.command("list")(list_evergreen)
     evergreen.command("remove")(remove_evergreen)
     app.add_typer(evergreen, name="evergreen")
+    feeds = typer.Typer(no_args_is_help=True, help="RSS and Atom feeds whose entries become drafts.")
+    feeds.command("add")(add_feed)
+    feeds.command("list")(list_feeds)
+    feeds.command("remove")(remove_feed)
+    app.add_typer(feeds, name="feeds")
     program.add_typer(app, name="content")
 
 
@@ -147,3 +156,46 @@ def remove_evergreen(item_id: UUID, as_json: Json = False) -> None:
     with api() as gateway:
         found = gateway.delete(f"/content/evergreen/{item_id}")
     output.as_json(found) if as_json else output.say(f"{item_id}: removed")
+
+
+def add_feed(
+    bot: str,
+    url: Annotated[str, typer.Argument(help="Address of an RSS or Atom feed.")],
+    name: Annotated[str, typer.Option(help="Your name for it, in small letters, digits and dashes.")],
+    template: Annotated[
+        str | None, typer.Option(help="What a post says, of the slots title, link, summary and published.")
+    ] = None,
+    cap: Annotated[int, typer.Option(min=1, max=48, help="Posts a day at most.")] = 3,
+    campaign: Annotated[str | None, typer.Option(help="Mark links with utm_source=x and this campaign.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make drafts of what is new in a feed; what it holds now is taken for old."""
+    wanted: dict[str, Any] = {"bot": bot.removeprefix("@"), "name": name, "url": url, "cap_per_day": cap}
+    if template:
+        wanted["template"] = template
+    if campaign:
+        wanted["utm"] = {"campaign": campaign}
+    with api() as gateway:
+        found = gateway.post("/content/feeds", wanted)
+    if as_json:
+        output.as_json(found)
+    else:
+        output.say(f"{found['id']}: @{found['bot']} reads '{found['name']}'; `vivesphere run read-feeds` reads it now")
+
+
+def list_feeds(as_json: Json = False) -> None:
+    """List feeds, with when each was last good and what is wrong."""
+    with api() as gateway:
+        found = gateway.get("/content/feeds")
+    if as_json:
+        output.as_json(found)
+        return
+    rows = [{**one, "good": output.local(one["good_at"]) or "never"} for one in found]
+    output.table(rows, FEEDS, "there are no feeds: `vivesphere content feeds add` reads one")
+
+
+def remove_feed(feed_id: UUID, as_json: Json = False) -> None:
+    """Read a feed no longer; drafts that were made of it stay."""
+    with api() as gateway:
+        found = gateway.delete(f"/content/feeds/{feed_id}")
+    output.as_json(found) if as_json else output.say(f"{feed_id}: removed")

@@ -50,6 +50,7 @@ def register(program: typer.Typer) -> None:
     app.command()(cancel)
     app.command()(delete)
     app.command()(edit)
+    app.command()(posts_days.release)
     app.command("resume-thread")(resume_thread)
     app.command()(posts_uncertain.held)
     app.command()(posts_uncertain.resolve)

@@ -1,4 +1,4 @@
-"""`vivesphere posts shift | blackout | blackouts | lift-blackout`: whole spans of posts at once."""
+"""`vivesphere posts shift | blackout | blackouts | lift-blackout | release`: many posts at once."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ import typer
 
 from deployments.cli import output
 from deployments.cli.client import api
-from deployments.cli.failures import FAILED, USAGE, CommandError
+from deployments.cli.failures import FAILED, REFUSED, USAGE, CommandError
 from deployments.cli.output import Json
 from tasks.domain import schedule
 from tasks.domain.schedule import WhenError
@@ -91,6 +91,23 @@ def lift_blackout(blackout_id: UUID, as_json: Json = False) -> None:
     with api() as gateway:
         found = gateway.delete(f"/content/blackouts/{blackout_id}")
     output.as_json(found) if as_json else output.say(f"{found['day']}: may be planned again")
+
+
+def release(post_ids: list[UUID], as_json: Json = False) -> None:
+    """Let drafts go out at their instants; each is judged anew, and what is refused stays a draft."""
+    found: list[dict[str, Any]] = []
+    with api() as gateway:
+        for post_id in post_ids:
+            receipt = gateway.post(f"/content/drafts/{post_id}/release")
+            found.append(receipt)
+            refused = receipt["result"] == "refused"
+            if not as_json:
+                said = f"stays a draft: {'; '.join(receipt['reasons'])}" if refused else "released"
+                output.say(f"{post_id}: {said}", problem=refused)
+    if as_json:
+        output.as_json(found)
+    if any(one["result"] == "refused" for one in found):
+        raise typer.Exit(REFUSED)
 
 
 def _say(found: list[dict[str, Any]], done: str, as_json: bool) -> None:

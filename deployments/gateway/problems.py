@@ -29,7 +29,7 @@ from tasks.operations.bots import NoSuchBotError
 from tasks.operations.breakers import NoSuchBreakerError
 from tasks.operations.channels import ChannelRefusedError, ChannelTakenError, NoSuchChannelError
 from tasks.operations.consent import ConsentError
-from tasks.operations.content import ContentTakenError, NoSuchContentError, TextRefusedError
+from tasks.operations.content import ContentTakenError, NoDraftError, NoSuchContentError, TextRefusedError
 from tasks.operations.insight import NotWithinError
 from tasks.operations.inventory import NoSuchCredentialError, NotShownError
 from tasks.operations.passwords import BusyError
@@ -113,6 +113,7 @@ TABLE: Mapping[type[Exception], Answer] = {
     NewBotError: Answer(422, "cannot-be-made"),
     CredentialsRefusedError: Answer(422, "credentials-refused"),
     NoSuchContentError: Answer(404, "no-such-content", lambda error: f"there is no {error}"),
+    NoDraftError: Answer(409, "no-draft"),
     ContentTakenError: Answer(409, "content-taken"),
     TextRefusedError: Answer(422, "text-refused"),
     PlanningUnderWayError: Answer(409, "planning-under-way"),

@@ -17,7 +17,7 @@ from tasks.domain.recurrence import Recurrence
 from tasks.domain.roles import Actor
 from tasks.operations import activity, posts
 from tasks.operations.bots import NoSuchBotError
-from tasks.operations.posts import NoSuchPostError, TooLateError
+from tasks.operations.posts import NoSuchPostError, Receipt, TooLateError
 from tasks.store import base, blackouts, bots, evergreen
 from tasks.store import planning as store
 from tasks.store.blackouts import BlackoutRow
@@ -32,6 +32,14 @@ class NoSuchContentError(LookupError):
 
 class ContentTakenError(RuntimeError):
     """It stands already."""
+
+
+class NoDraftError(RuntimeError):
+    """The post is no draft; `status` says where it is."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the post is {status}; only a draft can be released")
+        self.status = status
 
 
 class TextRefusedError(ValueError):
@@ -115,6 +123,27 @@ async def add_evergreen(at: Connections, wanted: NewEvergreen, actor: Actor) -> 
             session, actor, "evergreen.add", str(item_id), bot_id=bot.id, name=wanted.name, wordings=len(drafts)
         )
         return next(one for one in await evergreen.of_bots(session, None) if one.id == item_id)
+
+
+async def release(at: Connections, post_id: UUID, actor: Actor) -> Receipt:
+    """Let a draft go out at its instant, judged anew; what the gate refuses stays a draft.
+
+    Raises NoSuchPostError and NoDraftError.
+    """
+    post = (await posts.history(at, post_id, actor)).post
+    if post.status != "draft":
+        raise NoDraftError(post.status)
+    # The same text at the same instant, as a revision of its own: what goes out is what the gate has seen now.
+    _, receipt = await posts.edit(at, post_id, Change(due_at=post.due_at), actor, post.revision)
+    if receipt.result == "refused":
+        return receipt
+    async with at.transaction() as session:
+        if not await store.release(session, post_id):
+            raise NoDraftError("no draft any more")
+        await activity.note(
+            session, actor, "posts.release", str(post_id), before={"status": "draft"}, after={"status": "scheduled"}
+        )
+    return receipt
 
 
 async def list_evergreen(at: Connections, actor: Actor) -> Sequence[EvergreenRow]:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -89,11 +90,18 @@ async def make(at: Connections, wish: Wish, actor: Actor, dry_run: bool = False)
     """Fill the turns that are free; what was planned before stays. Raises NoSuchBotError, PlanningUnderWayError."""
     if dry_run:
         return await _make(at, wish, actor, dry_run)
+    async with alone(at):
+        return await _make(at, wish, actor, dry_run)
+
+
+@asynccontextmanager
+async def alone(at: Connections) -> AsyncIterator[None]:
+    """Nobody else plans for the length of the block; raises PlanningUnderWayError where somebody does."""
     async with at.standing_session() as session:
         if not await store.lock(session):
             raise PlanningUnderWayError("another plan is being made; try again in a minute")
         try:
-            return await _make(at, wish, actor, dry_run)
+            yield
         finally:
             await store.unlock(session)
 
@@ -101,7 +109,7 @@ async def make(at: Connections, wish: Wish, actor: Actor, dry_run: bool = False)
 async def _make(at: Connections, wish: Wish, actor: Actor, dry_run: bool) -> Calendar:
     async with at.transaction() as session:
         now = await base.now(session)
-        speakers = await _speakers(session, actor, wish.bots, now)
+        speakers = await speakers_of(session, actor, wish.bots, now)
         said = await _said(session, now)
     # Pure arithmetic, for seconds: whoever shares this loop must not wait for it.
     found = await asyncio.to_thread(planning.plan, speakers, said, now + LEAD, wish.days, wish.seed)
@@ -122,9 +130,10 @@ def _draft(one: Planned) -> Draft:
     return Draft(bot=one.bot, text=one.text, due_at=one.due_at, external_id=str(one.name), template=one.template)
 
 
-async def _speakers(
+async def speakers_of(
     session: AsyncSession, actor: Actor, handles: Collection[str] | None, now: datetime
 ) -> Sequence[Speaker]:
+    """Bots that the actor may plan for, all of them or those named, as a plan sees them. Raises NoSuchBotError."""
     within = actor.within("posts.schedule")
     bare = None if handles is None else {handle.removeprefix("@").lower() for handle in handles}
     rows = await store.speakers(session, bare, within)
@@ -176,5 +185,5 @@ async def free_turns(at: Connections, handle: str, count: int, actor: Actor) -> 
     """The next free turns of a bot by its persona's cadence; raises NoSuchBotError."""
     async with at.transaction() as session:
         now = await base.now(session)
-        [speaker] = await _speakers(session, actor, [handle], now)
+        [speaker] = await speakers_of(session, actor, [handle], now)
     return [one.astimezone(UTC) for one in planning.free_turns(speaker, now, count)]

@@ -97,9 +97,17 @@ def account_of(bot: BotRow) -> Account:
 
 
 async def schedule(
-    at: Connections, drafts: Sequence[Draft], actor: Actor, source: Source, dry_run: bool = False
+    at: Connections,
+    drafts: Sequence[Draft],
+    actor: Actor,
+    source: Source,
+    dry_run: bool = False,
+    as_draft: bool = False,
 ) -> list[Receipt]:
-    """Gate and store a batch; a refused draft names its rule and stops no other, save the parts of its own thread."""
+    """Gate and store a batch; a refused draft names its rule and stops no other, save the parts of its own thread.
+
+    With `as_draft` what stands goes out only once a person has released it.
+    """
     async with at.transaction() as session:
         known = await bots.by_handles(session, [draft.bot for draft in drafts], actor.within("posts.schedule"))
         too_old = await base.now(session) - timedelta(seconds=at.places.settings.posting.misfire_grace_seconds)
@@ -119,7 +127,7 @@ async def schedule(
         else:
             rows = {post_id: (drafts[place], known[drafts[place].bot.lower()].id) for place, post_id in ids.items()}
             parts = [[ids[place] for place in places] for places in groups if places[0] in ids]
-            added = await posts.add(session, rows, source, actor.name, parts)
+            added = await posts.add(session, rows, source, actor.name, parts, "draft" if as_draft else "scheduled")
             await media.attach(session, {post_id: rows[post_id][0].media for post_id in added})
             await verdicts.add(session, {(ids[p], 1): _verdict(judged[p]) for p in fresh if ids[p] in added})
             changes = {

@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.personas import Persona
+from tasks.domain.planning import Name
 from tasks.store.advisory_locks import AdvisoryLock
-from tasks.store.base import values
+from tasks.store.base import app_now, values
 from tasks.store.best_times import best_times
 from tasks.store.bots import bots, in_scope
 from tasks.store.personas import personas
-from tasks.store.posts import posts
+from tasks.store.posts import posts, wake_runs
 
 # Posts in these are not on X and will not be.
 OVER = ("cancelled", "rejected", "refused", "expired")
@@ -88,6 +89,30 @@ async def planned(session: AsyncSession, since: datetime) -> Sequence[PlannedRow
         )
     )
     return [PlannedRow(**values(row)) for row in found]
+
+
+async def of_feed(session: AsyncSession, bot_id: UUID, feed_id: UUID) -> Sequence[Name]:
+    """Each post that was made of a feed's entries, whatever became of it."""
+    found = await session.execute(
+        select(posts.c.external_id).where(
+            posts.c.bot_id == bot_id,
+            posts.c.source == "plan",
+            posts.c.external_id.startswith(f"plan/feed/{feed_id.hex}."),
+        )
+    )
+    return [Name.read(row.external_id) for row in found]
+
+
+async def release(session: AsyncSession, post_id: UUID) -> bool:
+    """Let a draft go out at its instant; False where it is none."""
+    found = await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status == "draft")
+        .values(status="scheduled", updated_at=app_now)
+        .returning(posts.c.id)
+    )
+    await wake_runs(session)
+    return found.one_or_none() is not None
 
 
 async def lifts(session: AsyncSession, persona_ids: Collection[UUID]) -> dict[UUID, dict[tuple[int, int], float]]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -164,6 +164,7 @@ async def add(
     source: str,
     created_by: str,
     threads: Sequence[Sequence[UUID]] = (),
+    status: Literal["scheduled", "draft"] = "scheduled",
 ) -> set[UUID]:
     """Insert drafts by id, each with its bot's id; answers the ids that went in, the others stood already.
 
@@ -176,7 +177,7 @@ async def add(
         {
             "id": post_id,
             "bot_id": bot_id,
-            "status": "scheduled",
+            "status": status,
             "next_at": plan[post_id].planned_at,
             "price_kind": kind_of_post(draft.text),
             "source": source,

@@ -9,10 +9,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
 
+from deployments.gateway.routers.posts import ReceiptView
 from deployments.gateway.sign_in import Opened, needs
+from tasks.domain.feeds import NewFeed, Utm
 from tasks.domain.planning import Kind
 from tasks.domain.roles import Actor
-from tasks.operations import content, planning
+from tasks.operations import content, feeds, planning
 from tasks.operations.content import NewBlackout, NewEvergreen, Shift
 from tasks.operations.planning import Calendar, Wish
 
@@ -54,6 +56,26 @@ class EvergreenView(BaseModel):
     recurrence: dict[str, Any] | None
     created_by: str
     created_at: datetime
+
+
+class FeedView(BaseModel):
+    """A feed; `waiting` entries have become no draft yet, and `problem` says why the last reading brought nothing."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    bot: str
+    name: str
+    url: str
+    template: str
+    cap_per_day: int
+    utm: Utm | None
+    read_at: datetime | None
+    good_at: datetime | None
+    problem: str | None
+    created_by: str
+    created_at: datetime
+    waiting: int
 
 
 class BlackoutView(BaseModel):
@@ -153,6 +175,30 @@ async def remove_evergreen(
 ) -> EvergreenView:
     """Remove one; posts that were planned from it stay."""
     return EvergreenView.model_validate(await content.remove_evergreen(at, item_id, caller))
+
+
+@router.get("/feeds")
+async def list_feeds(caller: Annotated[Actor, needs("posts.read")], at: Opened) -> list[FeedView]:
+    """Every feed, by bot and name, with when it was last good and what is wrong."""
+    return [FeedView.model_validate(one) for one in await feeds.list_all(at, caller)]
+
+
+@router.post("/feeds", status_code=201, responses={409: {"description": "The bot has it."}})
+async def add_feed(wanted: NewFeed, caller: Annotated[Actor, needs("posts.schedule")], at: Opened) -> FeedView:
+    """Add a feed whose new entries become drafts of a bot; what it holds now is taken for old."""
+    return FeedView.model_validate(await feeds.add(at, wanted, caller))
+
+
+@router.delete("/feeds/{feed_id}")
+async def remove_feed(feed_id: UUID, caller: Annotated[Actor, needs("posts.schedule")], at: Opened) -> FeedView:
+    """Remove a feed; drafts that were made of it stay."""
+    return FeedView.model_validate(await feeds.remove(at, feed_id, caller))
+
+
+@router.post("/drafts/{post_id}/release", responses={409: {"description": "The post is no draft."}})
+async def release(post_id: UUID, caller: Annotated[Actor, needs("posts.schedule")], at: Opened) -> ReceiptView:
+    """Let a draft go out at its instant; it is judged anew, and what is refused stays a draft."""
+    return ReceiptView.model_validate(await content.release(at, post_id, caller))
 
 
 @router.post("/shift")
