@@ -258,6 +258,7 @@ async def delete(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
             raise NoSuchPostError(str(post_id))
         if not await deletions.want(session, post_id, actor.name):
             raise NotOutError(post.status)
+        await deletions.recall_next(session, post_id)
         await activity.note(session, actor, "posts.delete", str(post_id), bot=post.bot, x_post_id=post.x_post_id)
     return post
 

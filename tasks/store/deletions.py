@@ -38,6 +38,25 @@ async def _want(session: AsyncSession, post_id: UUID, status: str, by: str, **al
     return found.one_or_none() is not None
 
 
+_RECALL = text(
+    """
+    UPDATE posts AS part SET status = 'scheduled', lease_until = NULL, lease_epoch = part.lease_epoch + 1,
+        reason = 'waits: the part before it is to be deleted', updated_at = app_now()
+    FROM posts AS before
+    WHERE before.id = :post_id AND part.thread_id = before.thread_id AND part.thread_place = before.thread_place + 1
+        AND part.status = 'claimed'
+    """
+)
+
+
+async def recall_next(session: AsyncSession, post_id: UUID) -> None:
+    """Take the part after this one from the sender that has claimed it: a claim of the epoch before is not marked.
+
+    Hold this one before, as the mark does: in the order of the ids, which is that of the places.
+    """
+    await session.execute(_RECALL, {"post_id": post_id})
+
+
 async def discard(session: AsyncSession, post_id: UUID, by: str, reason: str) -> None:
     """Cancel a held one; where X turns out to have it, it is deleted there."""
     await session.execute(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from tasks.operations.threads import ThreadError
 from tasks.operations.uncertain import Resolution
 from tests.delivery.conftest import Sender
 from tests.makers import a_draft
+from tests.waiting import until
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(200_000)
@@ -89,6 +91,29 @@ async def test_after_a_part_in_doubt_that_is_deleted_on_x_the_next_is_held_with_
     assert await statuses(sender, ids) == ["deleted", "held"]
     assert (await sender.post(ids[1])).reason == "thread: part 1 is deleted, so part 2 does not follow it"
     assert (len(sender.ledger()), len(sender.x.ledger("delete"))) == (1, 1)
+
+
+async def test_a_part_that_is_claimed_goes_out_no_more_once_the_one_before_is_to_be_deleted(sender: Sender) -> None:
+    await sender.with_bots(1)
+    sender.with_settings("posting", ahead_seconds=60, lease_seconds=60)
+    first, second = await now_due(sender, "one", "two")
+    await sender.sql("UPDATE posts SET next_at = next_at + interval '5 s' WHERE id = :id", id=second)
+    run = asyncio.create_task(sender.run(60))
+    await until(lambda: _is(sender, second, "claimed"))
+    await posts.delete(sender.at, first, US)
+    assert (await sender.post(second)).reason == "waits: the part before it is to be deleted"
+    await asyncio.sleep(6)
+    assert [entry["text"] for entry in sender.ledger()] == ["one"]
+    await reconciliation.delete_unwanted(sender.at)
+    await delivery.sweep(sender.at)
+    assert (await sender.post(second)).reason == "thread: part 1 is deleted, so part 2 does not follow it"
+    run.cancel()
+    with suppress(asyncio.CancelledError):
+        await run
+
+
+async def _is(sender: Sender, post: UUID, status: str) -> bool:
+    return (await sender.post(post)).status == status
 
 
 async def test_a_broken_thread_says_where_and_goes_on_behind_what_is_out(sender: Sender) -> None:
