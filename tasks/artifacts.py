@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -167,6 +167,17 @@ async def show_feeds(found: Sequence[Reading]) -> None:
     ]
     if rows:
         await _tried(acreate_table_artifact(rows, key="read-feeds", description="What each feed brought."))
+
+
+async def show_trend_sources(rows: Sequence[Mapping[str, str | int]]) -> None:
+    """A table of the sources of trends that were read: what each gave, or why it gave nothing."""
+    said = "What each source of trends gave in this run; `vivesphere trends sources` shows when it was good last."
+    await _tried(acreate_table_artifact([dict(row) for row in rows], key="trend-sources", description=said))
+
+
+async def show_rising_trends(summary: str) -> None:
+    """What rises, as Markdown, with a picture that the gateway serves."""
+    await _tried(acreate_markdown_artifact(summary, key="rising-trends"))
 
 
 async def show_report(summary: str) -> None:

@@ -15,7 +15,7 @@ from tasks.domain.personas import Bot, LabelConfirmation, Persona
 from tasks.domain.policy.finding import Account
 from tasks.domain.policy.gate import POLICY_VERSION, Verdict
 from tasks.domain.posts import Draft, fingerprint
-from tasks.store import attempts, bots, personas, posts, verdicts, x_apps
+from tasks.store import attempts, base, bots, metrics, personas, posts, trends, verdicts, x_apps
 from tasks.store.access import users
 from tasks.store.attempts import Marked, Room, Sending
 from tasks.store.claims import ClaimedPost
@@ -159,3 +159,32 @@ async def stored_app(session: AsyncSession, **given: Any) -> UUID:
         await session.execute(insert(x_apps.x_apps).values(**{**values, **given}).returning(x_apps.x_apps.c.id))
     ).scalar_one()
     return found
+
+
+async def stored_trends(session: AsyncSession, *names: str, rising: Sequence[str] = ()) -> None:
+    """Names on the list of one source an hour ago and now, as scored now; those of `rising` rise."""
+    await trends.want(session, "rss", [("news_feed", "https://example.org/news")])
+    [source] = await trends.take_due(session, "rss", timedelta(minutes=5))
+    now = await base.now(session)
+    await metrics.make_months(session, (now - timedelta(days=1)).date(), now.date())
+    rows = [
+        trends.Row(trends.Name(name.casefold(), name.casefold(), name, "story", "en"), rank, 1000 * rank)
+        for rank, name in enumerate(names, 1)
+    ]
+    for at in (now - timedelta(hours=1), now):
+        await trends.add(session, [trends.Reading(source.id, at, at, rows)])
+    await trends.note_good(session, source.id, now, len(rows), now + timedelta(minutes=15))
+    ids = await trends.name_ids(session, {row.name: (now, now) for row in rows})
+    why = {"name": "burst", "points": 5.5, "said": "place 1, not listed the day before"}
+    scores = [
+        trends.Score(
+            name.casefold(),
+            ids[name.casefold()],
+            5.5 if name in rising else 0.0,
+            [why] if name in rising else [],
+            ["news_feed:https://example.org/news"],
+            name in rising,
+        )
+        for name in names
+    ]
+    await trends.write_scores(session, scores, now, timedelta(hours=6))

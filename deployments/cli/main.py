@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "posts": ("posts", "Schedule posts, see what became of them, cancel them."),
     "content": ("content", "Plan what bots say: templates, evergreen texts, free turns."),
     "metrics": ("metrics", "What posts and accounts achieved."),
+    "trends": ("trends", "What rises on other people's lists, and how its sources stand."),
     "notify": ("notify", "Where operators are told what is wrong, and what they were told."),
     "users": ("users", "Who may call us: add, look, let out."),
     "roles": ("roles", "Who is bound to which role, for what, until when."),

@@ -47,6 +47,7 @@ from deployments.gateway.routers import (
     spend,
     stops,
     today,
+    trends,
     uncertain,
     users,
 )
@@ -66,6 +67,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, media.router),
     (API, reports.router),
     (API, metrics.router),
+    (API, trends.router),
     (API, botdata.router),
     (API, audit.router),
     (API, today.router),

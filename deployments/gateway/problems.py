@@ -45,6 +45,7 @@ from tasks.operations.runs import NoArgumentsError, NoSuchDeploymentError, NoSuc
 from tasks.operations.settings import NoSuchRevisionError, SettingsRefusedError, SettingsStaleError
 from tasks.operations.stops import NoSuchStopError, NotTakenOverError
 from tasks.operations.threads import ThreadError
+from tasks.operations.trends import NoSuchTrendError
 from tasks.operations.users import (
     EndsBeforeNowError,
     LastAdminError,
@@ -128,6 +129,7 @@ TABLE: Mapping[type[Exception], Answer] = {
     NotYet: Answer(503, "not-yet"),
     NotAskedForError: Answer(409, "not-asked-for"),
     CannotRollBackError: Answer(409, "cannot-roll-back"),
+    NoSuchTrendError: Answer(404, "no-such-trend"),
     NoSuchUserError: Answer(404, "no-such-user"),
     NoSuchRoleError: Answer(404, "no-such-role"),
     NoSuchKeyError: Answer(404, "no-such-key"),

@@ -383,6 +383,32 @@ METRICS: tuple[Figure, ...] = (
             ]
         ),
     ),
+    # Trends.
+    Figure(
+        "vivesphere_trend_source_failures",
+        "gauge",
+        "How often in a row a source of trends gave nothing that counts; 0 is a good one.",
+        ("source",),
+        _of_counts(lambda counts: [((f"{one.name}:{one.place}",), one.failures) for one in counts.trend_sources]),
+    ),
+    Figure(
+        "vivesphere_trend_source_last_good_timestamp_seconds",
+        "gauge",
+        "When a source of trends was read well last; absent where it never was.",
+        ("source",),
+        _of_counts(
+            lambda counts: [
+                ((f"{one.name}:{one.place}",), one.good_at.timestamp()) for one in counts.trend_sources if one.good_at
+            ]
+        ),
+    ),
+    Figure(
+        "vivesphere_trends_rising",
+        "gauge",
+        "Trends that rise.",
+        (),
+        _of_counts(lambda counts: _one(counts.trends_rising)),
+    ),
     Figure(
         "vivesphere_counting_seconds",
         "gauge",

@@ -57,6 +57,7 @@ Permission = Literal[
     "spend.read",
     "stops.read",
     "stops.write",
+    "trends.read",
     "users.read",
     "users.write",
 ]
@@ -130,6 +131,8 @@ RIGHTS: Mapping[Permission, Right] = {
     "spend.read": _right("viewer", "operator", "approver", "admin", by_label=True),
     "stops.read": _right("viewer", "operator", "approver", "admin", by_label=True),
     "stops.write": _right("operator", "admin", by_label=True),
+    # They are about nobody's bots.
+    "trends.read": _right("viewer", "operator", "approver", "admin", by_label=True),
     "users.read": _right("admin"),
     "users.write": _right("admin"),
 }
@@ -207,6 +210,9 @@ COMMANDS: Mapping[str, Permission | None] = {
     "metrics post": "metrics.read",
     "metrics report": "runs.start",
     "metrics top": "metrics.read",
+    "trends rising": "trends.read",
+    "trends show": "trends.read",
+    "trends sources": "trends.read",
     "users add": "users.write",
     "users disable": "users.write",
     "users enable": "users.write",

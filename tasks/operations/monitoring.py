@@ -14,9 +14,10 @@ from tasks.domain.today import Some
 from tasks.operations import audit, governor
 from tasks.operations.audit import Sealing
 from tasks.operations.delivery import BEATS_MISSED
-from tasks.store import base, monitoring, notifications, provenance, today
+from tasks.store import base, monitoring, notifications, provenance, today, trends
 from tasks.store.monitoring import AppMoney, AppRoom, EndedAttempt, Expiry, FailedPost, Window
 from tasks.store.notifications import EndedDelivery
+from tasks.store.trends import Health
 
 SOON = timedelta(hours=1)
 # A row shows once its transaction ends, which may be a while after the instant that it bears.
@@ -128,6 +129,8 @@ class Counts:
     bot_left: int
     expiries: Sequence[Expiry]
     sealing: Sealing
+    trend_sources: Sequence[Health]
+    trends_rising: int
     token_ends: Mapping[str, datetime] | None
 
 
@@ -164,6 +167,8 @@ async def count(at: Connections) -> Counts:
             room.bot_most - await monitoring.posts_of_the_busiest_bot(session, now - room.bot_span),
             await monitoring.expiries(session),
             await audit.sealing_seen_by(session),
+            await trends.health(session),
+            len(await trends.rising(session)),
             await monitoring.token_ends(session) if settings.monitoring.per_bot else None,
         )
     # Only once the transaction is through: what was read by one that failed is read again.

@@ -1,9 +1,13 @@
 """Trends: sources are read one by one, what they list is kept, and what rises is found by it. Insight only."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
+from blocks.prefect_api import PrefectApi, PrefectError
 from blocks.trend_sources import catalogue
 from blocks.trend_sources.source import Observation, SourceClass, TrendSource
 from blocks.trend_sources.source import Reading as Page
@@ -12,8 +16,10 @@ from tasks.domain import burst
 from tasks.domain.burst import Listing, Part, Place, Signal
 from tasks.domain.trends import canonical, cluster, spam
 from tasks.operations.trend_pages import Unreachable, fetch
+from tasks.reports.rising_trends import SHOWN, Line
+from tasks.reports.rising_trends import picture as draw
 from tasks.store import base, trends
-from tasks.store.trends import CurrentSource, Known, Name, Reading, Row, Score, Source
+from tasks.store.trends import CurrentSource, Health, Known, Name, Reading, Row, Score, Source, Stood, Trend
 
 # A source that was good within this time still says what is current although it fails now.
 GOOD_FOR = timedelta(hours=1)
@@ -23,6 +29,15 @@ DAYS_BACK = 14
 # A source that fails is left alone for longer each time, up to so many of its turns.
 TURNS_MOST = 16
 RANK_MOST, VOLUME_MOST, URL_CHARACTERS_MOST = 2**15 - 1, 2**63 - 1, 2000
+
+
+EVENT = "vivesphere.trend.rising"
+
+log = logging.getLogger("vivesphere.debug")
+
+
+class NoSuchTrendError(LookupError):
+    """No list has it, or none of the days that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +75,17 @@ class Scored:
         return [one for one in self.rising if not one.is_told]
 
 
+def may_ask(at: Connections, kind: SourceClass) -> bool:
+    """Whether sources of a class may be asked: X knows who we are, all others are told by the settings."""
+    return kind == "x" or bool(at.places.settings.trend_sources.contact)
+
+
 async def take_due(at: Connections, kind: SourceClass) -> Sequence[Source]:
     """Sources of a class that the settings want and that are due, for whoever asks first.
 
     None as long as the settings name nobody whom those who run a source could reach.
     """
-    if kind != "x" and not at.places.settings.trend_sources.contact:
+    if not may_ask(at, kind):
         return []
     wanted = _of_settings(at, kind)
     lease = timedelta(seconds=at.places.settings.trends.lease_seconds)
@@ -75,7 +95,7 @@ async def take_due(at: Connections, kind: SourceClass) -> Sequence[Source]:
 
 
 async def collect(at: Connections, kind: SourceClass, source: Source) -> Read:
-    """Read one source and keep what it lists; whatever goes wrong ends in its health, never in an exception of its.
+    """Read one source and keep what it lists; what goes wrong on its side ends in its health.
 
     A source that does not give what it should leaves when it was good last, and why it is not now.
     """
@@ -92,9 +112,13 @@ async def collect(at: Connections, kind: SourceClass, source: Source) -> Read:
             await trends.note_good(session, source.id, now, len(rows), bucket_at + every)
             return Read(wanted.key, "ok", found.reason, len(rows))
         turns = min(2**source.failures, TURNS_MOST)
-        next_at = max(bucket_at + turns * every, found.retry_at or now) if isinstance(found, Unreachable) else None
-        verdict = "unreachable" if isinstance(found, Unreachable) else found.verdict
-        await trends.note_bad(session, source.id, now, verdict, found.reason, next_at or bucket_at + turns * every)
+        next_at = bucket_at + turns * every
+        verdict = "unreachable"
+        if isinstance(found, Unreachable):
+            next_at = max(next_at, found.retry_at or now)
+        else:
+            verdict = found.verdict
+        await trends.note_bad(session, source.id, now, verdict, found.reason, next_at)
         return Read(wanted.key, verdict, found.reason)
 
 
@@ -164,6 +188,64 @@ async def score(at: Connections) -> Scored:
         await trends.write_scores(session, [_as_kept(*one) for one in scored], now, REMEMBERED)
     rising = [one for one, _, is_rising in scored if is_rising]
     return Scored(len(scored), sorted(rising, key=lambda one: -one.score))
+
+
+async def announce(at: Connections, fresh: Sequence[Rising]) -> None:
+    """Tell Prefect's server what rises since now; best effort, as whoever comes later finds it in the table."""
+    if not fresh:
+        return
+    try:
+        async with PrefectApi(at.places) as prefect:
+            await prefect.emit([_event(one) for one in fresh])
+    except PrefectError as error:
+        log.warning("what rises was not told to Prefect: %s", error)
+
+
+def _event(one: Rising) -> Mapping[str, Any]:
+    return {
+        "id": str(uuid4()),
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": EVENT,
+        "resource": {"prefect.resource.id": f"vivesphere.trend.{one.cluster}", "prefect.resource.name": one.name},
+        "related": [],
+        "payload": {"score": one.score, "why": [part.said for part in one.parts], "sources": list(one.sources)},
+    }
+
+
+def line(one: Rising) -> Line:
+    """As a page shows it."""
+    return Line(one.name, one.score, [part.said for part in one.parts], one.sources, not one.is_told)
+
+
+async def picture(at: Connections) -> str:
+    """What rises now, as SVG."""
+    rising = await current(at, SHOWN, only_rising=True)
+    return draw([Line(one.shown, one.score, [], one.sources) for one in rising])
+
+
+async def current(at: Connections, limit: int, only_rising: bool) -> Sequence[Trend]:
+    """Trends as they stand, the highest score first."""
+    async with at.transaction() as session:
+        return await trends.current(session, limit, only_rising)
+
+
+async def sources(at: Connections) -> Sequence[Health]:
+    """How each source stands that the settings want."""
+    async with at.transaction() as session:
+        return await trends.health(session)
+
+
+async def show(at: Connections, name: str, days: int) -> tuple[Trend | None, Sequence[Stood]]:
+    """A trend by any spelling, as it is scored (None: it is on no list now), and where it stood. Raises
+    NoSuchTrendError."""
+    wanted = cluster(canonical(name))
+    async with at.transaction() as session:
+        now = await base.now(session)
+        found = await trends.one(session, wanted)
+        stood = await trends.course(session, wanted, now - timedelta(days=days))
+    if found is None and not stood:
+        raise NoSuchTrendError(f"no list of the last {days} days has {name}")
+    return found, stood
 
 
 async def _listings(at: Connections, source: CurrentSource) -> list[Listing]:
