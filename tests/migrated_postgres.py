@@ -17,7 +17,10 @@ ROLES = ("vivesphere_owner", "vivesphere_app", "vivesphere_reader", "vivesphere_
 @contextmanager
 def migrated_postgres(folder: Path | None = None) -> Iterator[PostgresProcess]:
     """A server for as long as the block runs; every role has the superuser's password."""
-    with running_postgres(folder, {"fsync": "off", "max_wal_size": "128MB"}) as server:
+    # Dropping a database waits for every connection that is signing in, and one whose client was cancelled in the
+    # middle of that is given up by the server alone, after a minute by default.
+    given = {"fsync": "off", "max_wal_size": "128MB", "authentication_timeout": "10s"}
+    with running_postgres(folder, given) as server:
         with psycopg.connect(server.conninfo(), autocommit=True) as connection:
             for role in ROLES:
                 connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{server.password}'")  # type: ignore[arg-type]
