@@ -199,6 +199,12 @@ class Posting(Section):
 
     window_seconds: int = tuning(150, "How long one run keeps claiming due posts, in seconds.", ge=1, le=900)
     ahead_seconds: float = tuning(3.0, "How long before its instant a post is claimed, in seconds.", ge=0.1, le=60)
+    gate_seconds: float = tuning(
+        10.0,
+        "How long the gate may take for what it judges at once, in seconds; then nothing of it passes.",
+        ge=1,
+        le=60,
+    )
     batch: int = tuning(100, "Posts claimed at once; each claim is one task run.", ge=1, le=1000)
     held: int = tuning(
         1000, "Posts that one run holds at most; the rest is left to others or to later.", ge=1, le=100_000
@@ -573,6 +579,13 @@ class Backup(Section):
     )
 
 
+class Approvals(Section):
+    """People who let posts pass."""
+
+    wait_hours: int = tuning(72, "How long a post waits for an approval before it expires, in hours.", ge=1, le=720)
+    author_may_approve: bool = policy(False, "Whether who wrote or changed a post may approve it as well.")
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -585,6 +598,7 @@ class Settings(BaseSettings):
     x: X = X()
     gateway: Gateway = Gateway()
     posting: Posting = Posting()
+    approvals: Approvals = Approvals()
     credentials: Credentials = Credentials()
     rotation: Rotation = Rotation()
     media: Media = Media()

@@ -13,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.personas import Bot, LabelConfirmation, Persona
 from tasks.domain.policy.finding import Account
-from tasks.domain.policy.gate import POLICY_VERSION, Verdict
+from tasks.domain.policy.gate import Verdict
 from tasks.domain.posts import Draft, fingerprint
+from tasks.operations.gate import read as read_policy
 from tasks.store import attempts, base, bots, metrics, personas, posts, trends, verdicts, x_apps
 from tasks.store.access import users
 from tasks.store.attempts import Marked, Room, Sending
 from tasks.store.claims import ClaimedPost
 
+POLICY_VERSION = read_policy().version
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
@@ -107,7 +109,7 @@ async def stored_posts(
     drafts = {post_id: (a_draft(**{"due_at": due_at, **given}), bot_id) for post_id in ids}
     await posts.add(session, drafts, source="api", created_by="tests")
     if judged:
-        await verdicts.add(session, {(post_id, 1): Verdict(()) for post_id in ids})
+        await verdicts.add(session, {(post_id, 1): Verdict((), POLICY_VERSION) for post_id in ids})
     return list(ids)
 
 

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "stops",
         "Lift stops, and say first how many due posts would go out and how many are too late.",
     ),
+    "approvals": ("approvals", "Posts that wait for a person: read, approve, reject."),
     "breakers": ("breakers", "What X takes nothing of for now, and why."),
     "spend": ("spend", "Show what a month has cost, and what it will have cost once everything scheduled is out."),
     "rotate": ("rotate", "Begin the rotation of a credential before its time, and start the run that makes it."),

@@ -44,6 +44,7 @@ def register(program: typer.Typer) -> None:
     """Add the commands to the program."""
     app = typer.Typer(no_args_is_help=True, help="Schedule posts, see what became of them, cancel them.")
     app.command()(schedule)
+    app.command()(check)
     app.command("list")(list_posts)
     app.command()(show)
     app.command()(why)
@@ -104,6 +105,17 @@ def schedule(
         bot, text or (), at, expires, external_id, spread, if_late, media or (), alt or (), poll or (), poll_minutes
     )
     posts_schedule.said(wanted, now, dry_run, as_json)
+
+
+def check(
+    bot: Annotated[str, typer.Option(help="Handle of the bot that would say it.")],
+    text: Annotated[list[str], typer.Option(help="What it would say; more than once is a thread.")],
+    at: Annotated[str, typer.Option(help="When, written as for `posts schedule`.")] = "now",
+    as_json: Json = False,
+) -> None:
+    """Say what the gate says of a post, rule by rule, with what was seen and what to do; nothing is stored."""
+    wanted = Wanted(bot, text, at, None, None, None, None, (), (), (), None)
+    posts_schedule.checked(wanted, datetime.now(UTC), as_json)
 
 
 def edit(
@@ -193,6 +205,8 @@ def show(post_id: UUID, as_json: Json = False) -> None:
     for verdict in found["verdicts"]:
         said = "allowed" if verdict["allowed"] else "refused"
         because = "; ".join(f"{finding['rule']}: {finding['evidence']}" for finding in verdict["findings"])
+        if verdict["approved_by"]:
+            because += f"; approved by {verdict['approved_by']}"
         output.say(f"gate       revision {verdict['revision']} {said} {because}".rstrip())
     for attempt in found["tries"]:
         ended = attempt["ended"] or "under way"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from deployments.cli import output, posts_csv, posts_media
 from deployments.cli.client import Api, api
-from deployments.cli.failures import FAILED, REFUSED, USAGE, CommandError
+from deployments.cli.failures import FAILED, PERSON_NEEDED, REFUSED, USAGE, CommandError
 from deployments.cli.posts_csv import COLUMN_OF, Row, ZoneOf
 from deployments.cli.problems import words
 from tasks.domain.media import MediaError
@@ -35,9 +35,25 @@ OPTIONS = {
     "media": "--media",
     "poll": "--poll",
 }
-GOOD = ("scheduled", "unchanged")
 # Said for a time: the first turn that is free.
 NEXT_TURN = "next-turn"
+GOOD = ("scheduled", "unchanged", "awaiting_approval")
+
+
+_SAID = {
+    "scheduled": "passes: no rule objects",
+    "awaiting_approval": "waits for an approval",
+    "unchanged": "passes: it stands already",
+    "conflict": "another post bears its external id",
+    "refused": "does not pass",
+}
+# By severity, and whether the rule is X's own.
+_HARDNESS = {
+    ("refuse", True): "X forbids it",
+    ("refuse", False): "our own rules forbid it",
+    ("needs_approval", True): "X's rules want a person to see it",
+    ("needs_approval", False): "our own rules want a person to see it",
+}
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,26 @@ def _next_turn(gateway: Api, bot: str) -> When:
             f"{OPTIONS['at']}: @{bot} has no free turn: give its persona a cadence, or say a time", USAGE
         )
     return When(datetime.fromisoformat(found[0]))
+
+
+def checked(wanted: Wanted, now: datetime, as_json: bool) -> None:
+    """Say what the gate says of a post or a thread; ends with the code that scheduling it would end with."""
+    with api() as gateway:
+        due = _time(wanted, "at", now, zones(gateway))
+        drafts = _drafts(wanted, due, None, now, ())
+        found = gateway.post("/posts/check", [_sent(draft) for draft in drafts])
+    if as_json:
+        output.as_json(found)
+    for place, one in enumerate(() if as_json else found, start=1):
+        part = f"part {place}: " if len(found) > 1 else ""
+        output.say(f"{part}{_SAID[one['result']]} (policy {one['policy_version']})", problem=one["result"] == "refused")
+        for finding in one["findings"]:
+            output.say(f"  {finding['rule']}: {finding['evidence']}")
+            output.say(f"    {_HARDNESS[finding['severity'], finding['x_policy']]}: {finding['source']}")
+            output.say(f"    what to do: {finding['advice']}")
+        for reason in () if one["findings"] else one["reasons"]:
+            output.say(f"  {reason}")
+    _end([one["result"] for one in found])
 
 
 def latitudes(spread: str | None, if_late: str | None) -> dict[str, object]:
@@ -202,6 +238,8 @@ def _say_row(path: Path, row: Row, receipt: Mapping[str, Any], dry_run: bool) ->
 def _result(receipt: Mapping[str, Any], dry_run: bool) -> str:
     if dry_run and receipt["result"] == "scheduled":
         return "would be scheduled"
+    if receipt["result"] == "awaiting_approval":
+        return f"waits for an approval {receipt['post_id'] or ''}".rstrip()
     return " ".join(str(part) for part in (receipt["result"], receipt["post_id"]) if part)
 
 
@@ -214,6 +252,8 @@ def _end(results: Sequence[str]) -> None:
         raise typer.Exit(FAILED)
     if "refused" in results:
         raise typer.Exit(REFUSED)
+    if "awaiting_approval" in results:
+        raise typer.Exit(PERSON_NEEDED)
 
 
 def _with_media(gateway: Api, row: Row, draft: Draft, dry_run: bool) -> Draft:

@@ -99,6 +99,8 @@ def offboard(name: Name, as_json: Json = False) -> None:
         return
     output.say(f"{name} is gone")
     output.say(f"sessions ended: {ended['sessions']}; links: {ended['links']}")
+    if ended["approvals"]:
+        output.say(f"posts that waited for an approval and do not go out: {ended['approvals']}")
     output.say(f"keys ended: {', '.join(ended['keys']) or 'none'}")
     output.say(f"roles ended: {', '.join(map(_role, ended['roles'])) or 'none'}")
     if ended["bots"]:

@@ -20,6 +20,7 @@ from deployments.gateway.proxy import PAGES, Proxy, Sorted
 from deployments.gateway.repeats import RepeatedError, Repeats, again
 from deployments.gateway.routers import (
     apikeys,
+    approvals,
     apps,
     audit,
     auth,
@@ -73,6 +74,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, today.router),
     (API, runs.router),
     (API, stops.router),
+    (API, approvals.router),
     (API, breakers.router),
     (API, spend.router),
     (API, users.router),

@@ -30,6 +30,7 @@ from tasks.operations.breakers import NoSuchBreakerError
 from tasks.operations.channels import ChannelRefusedError, ChannelTakenError, NoSuchChannelError
 from tasks.operations.consent import ConsentError
 from tasks.operations.content import ContentTakenError, NoDraftError, NoSuchContentError, TextRefusedError
+from tasks.operations.gate import PolicyError
 from tasks.operations.insight import NotWithinError
 from tasks.operations.inventory import NoSuchCredentialError, NotShownError
 from tasks.operations.passwords import BusyError
@@ -104,6 +105,7 @@ TABLE: Mapping[type[Exception], Answer] = {
     NoArgumentsError: Answer(422, "no-arguments"),
     TooLateError: Answer(409, "too-late"),
     StaleError: Answer(412, "stale"),
+    PolicyError: Answer(503, "nothing-is-judged", lambda error: f"the gate cannot judge, so nothing passes: {error}"),
     NotOutError: Answer(409, "not-out"),
     NoSuchRecordError: Answer(404, "no-such-record", lambda error: f"there is no record {error} of this bot"),
     ForgottenError: Answer(410, "forgotten"),

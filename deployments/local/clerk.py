@@ -1,6 +1,6 @@
-"""The clerk: looks every second for attempts and posts whose time has passed, and says so in their state; seals the
-audit twice a second; tells Prefect's feed what was noted, and when something is wrong. For the audit it has a database
-role of its own, which reaches nothing else."""
+"""The clerk: looks every second for attempts and posts whose time has passed, and says so in their state; judges anew
+what waits under a new policy; seals the audit twice a second; tells Prefect's feed what was noted, and when something
+is wrong. For the audit it has a database role of its own, which reaches nothing else."""
 
 import asyncio
 import logging
@@ -11,15 +11,18 @@ from config import logs
 from config.loading import settings
 from config.places import Places
 from tasks.connections import SEALER_LOGIN_PATH, Connections, open_connections
-from tasks.operations import delivery, governor, stops
+from tasks.operations import delivery, governor, rejudging, stops
 from tasks.operations.alarms import Lookout
 from tasks.operations.announcing import Announcer
+from tasks.operations.gate import PolicyError
 from tasks.operations.patience import PASSING
 from tasks.operations.sealing import Sealer
 
 log = logging.getLogger("vivesphere.debug")
 
 LOOK_SECONDS = 1.0
+# Under a new policy what waits is judged a batch at a time, then somebody looks now and then.
+REJUDGE_SECONDS, REJUDGED_SECONDS = 1.0, 60.0
 
 
 async def main() -> None:
@@ -36,6 +39,7 @@ async def main() -> None:
         asyncio.TaskGroup() as work,
     ):
         work.create_task(_sweep(at, ended))
+        work.create_task(_rejudge(at, ended))
         work.create_task(Sealer(at_audit).work(ended))
         work.create_task(Announcer(at).work(ended))
         work.create_task(Lookout(at).work(ended))
@@ -46,6 +50,22 @@ async def _sweep(at: Connections, ended: asyncio.Event) -> None:
         await _look(at)
         with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), LOOK_SECONDS)
+
+
+async def _rejudge(at: Connections, ended: asyncio.Event) -> None:
+    while not ended.is_set():
+        pause = REJUDGED_SECONDS
+        try:
+            found = await rejudging.look_over(at)
+        except (*PASSING, PolicyError) as error:
+            log.warning("nothing was judged anew: %s", error)
+        else:
+            if found.ended:
+                log.warning("%d posts do not go out as they were to: the policy has changed", found.ended)
+            if found.printed or found.judged:
+                pause = REJUDGE_SECONDS
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), pause)
 
 
 async def _look(at: Connections) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
+from pydantic_core import PydanticUndefined
 
 from config import loading
 from config.loading import APP_ROOT
 from config.places import Places
 from config.settings import Settings
 from tasks.domain.policy import gate
+from tasks.domain.policy.policies import Policies
 from tasks.domain.roles import COMMANDS, RIGHTS, Role
 
 FOLDER = APP_ROOT / "docs" / "reference"
@@ -97,11 +99,27 @@ def roles_page() -> str:
 
 
 def policy_page() -> str:
-    """Every rule of the gate."""
-    lines = [f"# Policy rules\n\nPolicy version {gate.POLICY_VERSION}. A post passes when no rule objects.\n"]
-    for name, rule in sorted(gate.RULES.items()):
-        doc = inspect.getdoc(inspect.getmodule(rule))
-        lines.append(f"\n## {name}\n\n{doc}\n\n{inspect.getdoc(rule)}\n")
+    """Every rule of the gate, and what people set of it."""
+    lines = [
+        "# Policy rules\n\nEvery rule looks at every post. A post passes when none objects; where no rule says more "
+        "than `needs approval`, a person decides. X's own rules are switched off and overruled by nobody.\n"
+    ]
+    for module in sorted(gate.MODULES, key=lambda module: module.RULE.id):
+        rule = module.RULE
+        hard = "refuses" if rule.severity == "refuse" else "needs approval"
+        whose = "x-policy" if rule.x_policy else "our own"
+        lines.append(
+            f"\n## {rule.id}\n\n{inspect.getdoc(module)}\n\n{inspect.getdoc(module.judge)}\n\n"
+            f"{hard}, {whose}. Source: {rule.source}. What to do: {rule.advice}.\n"
+        )
+    lines.append("\n## config/policies.yaml\n\n| key | default | bounds | meaning |\n|---|---|---|---|\n")
+    for name, field in Policies.model_fields.items():
+        low, high = (
+            next((getattr(item, end) for item in field.metadata if hasattr(item, end)), None) for end in ("ge", "le")
+        )
+        bounds = "" if low is None else f"{low} to {high}"
+        default = "none" if field.default in ((), PydanticUndefined) else field.default
+        lines.append(f"| `{name}` | {default} | {bounds} | {field.description} |\n")
     return "".join(lines)
 
 

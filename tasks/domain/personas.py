@@ -85,6 +85,7 @@ class Persona(_Written):
     interests: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)]
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=10)] = ("en",)
     never_topics: tuple[str, ...] = ()
+    approve_each: bool = False
     windows: tuple[ActiveWindow, ...] = ()
     cadence: Cadence | None = None
     templates: Annotated[tuple[Template, ...], Field(max_length=50)] = ()

@@ -80,6 +80,8 @@ def _judged(verdicts: Sequence[Row]) -> Iterator[Line]:
     for verdict in verdicts:
         said = "let" if verdict["allowed"] else "did not let"
         because = "; ".join(f"{one['rule']}: {one['evidence']}" for one in verdict["findings"])
+        if verdict["approved_by"]:
+            because += f"; approved by {verdict['approved_by']}"
         yield Line(
             verdict["judged_at"],
             f"the gate {said} revision {verdict['revision']} pass (policy {verdict['policy_version']})"
@@ -192,8 +194,10 @@ def _now(told: Told) -> Iterator[str]:
             yield "It may be out or not, and what was found does not decide it: a person must settle it."
         case "cancelled":
             yield "It did not go out: a person cancelled it."
-        case "draft" | "awaiting_approval" | "rejected":
-            yield f"It did not go out: it is {post['status'].replace('_', ' ')}."
+        case "awaiting_approval":
+            yield f"It waits for a person: `vivesphere approvals diff {post['id']}` shows why."
+        case "draft" | "rejected":
+            yield f"It did not go out: it is {post['status']}{_because(post['reason'])}."
         case "deleted":
             yield f"It was out as {post['x_post_id']} and is deleted."
         case ended:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -137,11 +137,14 @@ async def release(at: Connections, post_id: UUID, actor: Actor) -> Receipt:
     _, receipt = await posts.edit(at, post_id, Change(due_at=post.due_at), actor, post.revision)
     if receipt.result == "refused":
         return receipt
+    status: Literal["scheduled", "awaiting_approval"] = (
+        "awaiting_approval" if receipt.result == "awaiting_approval" else "scheduled"
+    )
     async with at.transaction() as session:
-        if not await store.release(session, post_id):
+        if not await store.release(session, post_id, status):
             raise NoDraftError("no draft any more")
         await activity.note(
-            session, actor, "posts.release", str(post_id), before={"status": "draft"}, after={"status": "scheduled"}
+            session, actor, "posts.release", str(post_id), before={"status": "draft"}, after={"status": status}
         )
     return receipt
 

@@ -19,17 +19,15 @@ from blocks.process import this_process
 from tasks.connections import Connections
 from tasks.domain import clock, misfire
 from tasks.domain.misfire import CaughtUp
-from tasks.domain.policy import gate
-from tasks.domain.policy.finding import Case
 from tasks.domain.posts import Draft
-from tasks.operations import breakers, media, restores
+from tasks.operations import approving, breakers, gate, media, restores
 from tasks.operations.access_tokens import AccessToken
 from tasks.operations.credentials import Unusable, access_tokens, tokens_in_memory
+from tasks.operations.gate import Asked
 from tasks.operations.outbox import Outbox, Sent
 from tasks.operations.patience import PASSING, ticks
-from tasks.operations.posts import account_of
 from tasks.operations.senders import bury_dead
-from tasks.store import attempts, base, bots, claims, senders, threads, turns, verdicts
+from tasks.store import approvals, attempts, base, bots, claims, senders, threads, turns, verdicts
 from tasks.store.claims import ClaimedPost
 from tasks.store.media import NeededUpload
 from tasks.store.posts import DUE_CHANNEL
@@ -42,6 +40,7 @@ LATE_ONES_AT_ONCE = 1000
 BEATS_MISSED = 3
 # A claim waits this long for the vault; then posts whose token is in memory go ahead, and the others follow.
 TOKENS_WITHIN_SECONDS = 0.5
+NOT_JUDGED = "waits: the gate could not judge it"
 
 
 @dataclass(frozen=True)
@@ -199,23 +198,55 @@ class Window:
             del self.outbox.left[: len(left)]
 
     async def _judged(self, claimed: Sequence[ClaimedPost]) -> list[ClaimedPost]:
-        """The posts that the gate of this release lets pass; one judged by an older policy is judged anew."""
+        """The posts that the gate of this release lets pass; one judged by an older policy is judged anew.
+
+        Where the gate fails nothing of it passes: it is given back, and says why.
+        """
+        settings = self.at.places.settings.posting
         async with self.at.transaction() as session:
-            known = await verdicts.judged(session, [post.id for post in claimed], gate.POLICY_VERSION)
-            new = [post for post in claimed if (post.id, post.revision) not in known]
-            if not new:
-                return list(claimed)
-            accounts = await bots.by_handles(session, [post.handle for post in new])
-            found = {
-                (post.id, post.revision): gate.judge(Case(_draft(post), account_of(accounts[post.handle.lower()])))
-                for post in new
-            }
-            await verdicts.add(session, found)
-            refused = {post_id: verdict for (post_id, _), verdict in found.items() if not verdict.allowed}
-            for post_id, verdict in refused.items():
-                reason = "; ".join(f"{finding.rule}: {finding.evidence}" for finding in verdict.findings)
-                await claims.refuse(session, self.sender, [post_id], reason)
-        return [post for post in claimed if post.id not in refused]
+            try:
+                version = gate.in_force(self.at).version
+            except gate.PolicyError as error:
+                await self._not_judged(session, claimed, f"{NOT_JUDGED}: {error}")
+                return []
+            known = await verdicts.judged(session, [post.id for post in claimed], version)
+        new = [post for post in claimed if (post.id, post.revision) not in known]
+        old = [post for post in claimed if (post.id, post.revision) in known]
+        if not new:
+            return old
+        try:
+            async with asyncio.timeout(settings.gate_seconds), self.at.transaction() as session:
+                return old + await self._judge(session, new)
+        except TimeoutError:
+            async with self.at.transaction() as session:
+                await self._not_judged(session, new, f"{NOT_JUDGED}: it took more than {settings.gate_seconds:g} s")
+            return old
+
+    async def _judge(self, session: AsyncSession, new: Sequence[ClaimedPost]) -> list[ClaimedPost]:
+        accounts = await bots.by_handles(session, [post.handle for post in new])
+        asked = [
+            Asked(post.id, post.revision, _draft(post), accounts[post.handle.lower()], post.planned_at) for post in new
+        ]
+        judged = await gate.judge(self.at, session, asked)
+        await gate.keep(session, judged)
+        passed: list[ClaimedPost] = []
+        for post, one in zip(new, judged, strict=True):
+            if one.verdict is None:
+                await self._not_judged(session, [post], "; ".join(one.reasons))
+            elif one.waits:
+                await claims.let_wait(session, self.sender, [post.id], "; ".join(one.reasons))
+                question = approving.question(one, "the gate", approving.rules_of(one))
+                await approvals.ask(session, [question], approving.patience(self.at))
+            elif one.verdict.refused:
+                await claims.refuse(session, self.sender, [post.id], "; ".join(one.reasons))
+            else:
+                passed.append(post)
+        return passed
+
+    async def _not_judged(self, session: AsyncSession, left: Sequence[ClaimedPost], why: str) -> None:
+        log.error("%d posts do not go out: %s", len(left), why)
+        wait = timedelta(seconds=self.at.places.settings.posting.retry_seconds)
+        await claims.give_back(session, self.sender, [post.id for post in left], why, wait)
 
     async def _put_off(self, found: Sequence[tuple[ClaimedPost, AccessToken | Unusable]]) -> None:
         """Give back the posts of bots that have no token now; their bots are asked to sign in where that helps."""
@@ -340,7 +371,7 @@ async def sweep(at: Connections) -> Swept:
     # Before anything expires: what another stack has sent is out, however late it is here.
     await restores.doubt_due(at)
     async with at.transaction() as session:
-        expired = await turns.expire(session, late, grace)
+        expired = [*await turns.expire(session, late, grace), *await approvals.expire(session, late, grace)]
     async with at.transaction() as session:
         return Swept(unknown, expired, await threads.hold_broken(session))
 

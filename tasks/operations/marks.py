@@ -12,9 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from tasks.connections import Connections
 from tasks.domain.budget import kind_of_post
 from tasks.domain.limits import day_of
-from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.posts import NextStep, Outcome, fingerprint
-from tasks.operations import governor
+from tasks.operations import gate, governor
 from tasks.operations.patience import PASSING, pauses
 from tasks.store import attempts, claims, looks, media
 from tasks.store.attempts import Marked, Sending, Settled
@@ -74,7 +73,7 @@ async def _mark_once(at: Connections, sender: UUID, sending: Sequence[Sending]) 
             sender,
             sending,
             governor.room_for_posts(at),
-            policy_version=POLICY_VERSION,
+            policy_version=gate.in_force(at).version,
             start_within=timedelta(seconds=posting.start_within_seconds),
             give_up_within=timedelta(seconds=posting.give_up_seconds),
             waits=timedelta(seconds=posting.retry_seconds),

@@ -14,14 +14,13 @@ from tasks.connections import Connections
 from tasks.domain import threads
 from tasks.domain.budget import cost_usd
 from tasks.domain.media import MediaError, check_together
-from tasks.domain.policy import gate
-from tasks.domain.policy.finding import Account, Case
-from tasks.domain.policy.gate import Verdict
+from tasks.domain.policy.finding import Finding
 from tasks.domain.posts import CANCELLABLE, Change, Draft
 from tasks.domain.roles import Actor
 from tasks.domain.schedule import planned
-from tasks.operations import activity, governor
-from tasks.store import attempts, base, bots, deletions, media, posts, revisions, verdicts
+from tasks.operations import activity, approving, gate, governor
+from tasks.operations.gate import Asked, Judged
+from tasks.store import approvals, attempts, base, bots, deletions, media, posts, revisions, verdicts
 from tasks.store.bots import BotRow
 from tasks.store.media import MediaAsset
 from tasks.store.posts import PostRow
@@ -29,6 +28,10 @@ from tasks.store.posts import PostRow
 Source = Literal["cli", "csv", "api", "demo", "plan"]
 # What whoever hands posts in may say of them; a plan hands in its own.
 HandedIn = Literal["cli", "csv", "api", "demo"]
+
+
+# Why a part that no rule objects to waits too.
+OTHER_PART = "thread: another part of it waits for an approval"
 
 
 class NoSuchPostError(LookupError):
@@ -63,16 +66,18 @@ class StaleError(RuntimeError):
 class Receipt:
     """What became of one draft, in the place of the draft.
 
-    `scheduled`: it stands now (with `dry_run`: it would). `unchanged`: the same one stood already. `conflict`: its
+    `scheduled`: it stands now (with `dry_run`: it would). `awaiting_approval`: it stands and a person decides, for the
+    `reasons`. `unchanged`: the same one stood already. `conflict`: its
     external id belongs to a post that says something else. `refused`: `reasons` name rule and evidence. `cost_usd` is
     what X asks for a post that is scheduled, `dearer_times` how often that of one without a link where it has one.
     """
 
-    result: Literal["scheduled", "unchanged", "conflict", "refused"]
+    result: Literal["scheduled", "awaiting_approval", "unchanged", "conflict", "refused"]
     post_id: UUID | None = None
     reasons: tuple[str, ...] = ()
     cost_usd: Decimal | None = None
     dearer_times: int | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,16 +89,6 @@ class PostHistory:
     attempts: Sequence[Mapping[str, Any]]
     revisions: Sequence[Mapping[str, Any]]
     media: Sequence[MediaAsset]
-
-
-def account_of(bot: BotRow) -> Account:
-    """What the gate looks at of a bot."""
-    return Account(
-        handle=bot.handle,
-        operator_handle=bot.operator_handle,
-        label_confirmed=bot.label_confirmed_at is not None,
-        bio_names_operator=bot.bio_names_operator,
-    )
 
 
 async def schedule(
@@ -112,24 +107,43 @@ async def schedule(
         known = await bots.by_handles(session, [draft.bot for draft in drafts], actor.within("posts.schedule"))
         too_old = await base.now(session) - timedelta(seconds=at.places.settings.posting.misfire_grace_seconds)
         assets = await media.assets(session, {asset_id for draft in drafts for asset_id in draft.media})
-        judged = [_judge(draft, known.get(draft.bot.lower()), too_old, assets) for draft in drafts]
-        receipts = [_refusal(verdict) for verdict in judged]
+        receipts: list[Receipt | None] = [
+            _objection(draft, known.get(draft.bot.lower()), too_old, assets) for draft in drafts
+        ]
+        # Before we look what stands: the same batch may be sent twice at once.
+        await gate.lock(
+            at, session, [draft for draft, receipt in zip(drafts, receipts, strict=True) if receipt is None]
+        )
+        fresh, twins = await _new_ones(session, drafts, known, receipts)
+        ids = dict(zip(fresh, await posts.new_ids(session, len(fresh)), strict=True))
+        asked = [_asked(ids[place], 1, drafts[place], known[drafts[place].bot.lower()]) for place in fresh]
+        judged = dict(zip(fresh, await gate.judge(at, session, asked), strict=True))
+        for place in fresh:
+            receipts[place] = _refusal(judged[place])
+        for place, first in twins.items():
+            receipts[place] = receipts[first] or receipts[place]
         groups = threads.groups(drafts)
         for places in groups:
             _refuse_whole(drafts, places, receipts)
-        fresh = await _new_ones(session, drafts, known, receipts)
-        for places in groups:
             _keep_whole(places, fresh, receipts)
-        fresh = [place for place in fresh if receipts[place] is None]
-        ids = dict(zip(fresh, await posts.new_ids(session, len(fresh)), strict=True))
+        ids = {place: post_id for place, post_id in ids.items() if receipts[place] is None}
+        # A draft is judged anew when it is released, and asks a person then.
+        waiting = {} if as_draft else _waiting(ids, judged, groups)
         if dry_run:
             added = set(ids.values())
         else:
             rows = {post_id: (drafts[place], known[drafts[place].bot.lower()].id) for place, post_id in ids.items()}
             parts = [[ids[place] for place in places] for places in groups if places[0] in ids]
-            added = await posts.add(session, rows, source, actor.name, parts, "draft" if as_draft else "scheduled")
+            status: Literal["draft", "scheduled"] = "draft" if as_draft else "scheduled"
+            held = [ids[place] for place in waiting]
+            added = await posts.add(session, rows, source, actor.name, parts, status, held)
             await media.attach(session, {post_id: rows[post_id][0].media for post_id in added})
-            await verdicts.add(session, {(ids[p], 1): _verdict(judged[p]) for p in fresh if ids[p] in added})
+            kept = [judged[place] for place, post_id in ids.items() if post_id in added]
+            await gate.keep(session, kept)
+            questions = [
+                approving.question(judged[p], actor.name, rules) for p, rules in waiting.items() if ids[p] in added
+            ]
+            await approvals.ask(session, questions, approving.patience(at))
             changes = {
                 str(post_id): (bot_id, _told(draft, source))
                 for post_id, (draft, bot_id) in rows.items()
@@ -139,9 +153,17 @@ async def schedule(
         for place, post_id in ids.items():
             # One that was not added stands by now: somebody stored its external id between our look and our insert.
             stored = None if dry_run else post_id
-            scheduled = _priced(at, Receipt("scheduled", stored), drafts[place].text)
-            receipts[place] = scheduled if post_id in added else Receipt("unchanged")
+            made = Receipt("scheduled", stored)
+            if place in waiting:
+                made = _awaiting(stored, judged[place])
+            receipts[place] = _priced(at, made, drafts[place].text) if post_id in added else Receipt("unchanged")
     return [receipt for receipt in receipts if receipt is not None]
+
+
+async def check(at: Connections, drafts: Sequence[Draft], actor: Actor) -> list[tuple[Receipt, str]]:
+    """What scheduling would answer, each with the policy version by which; nothing is stored."""
+    version = gate.in_force(at).version
+    return [(receipt, version) for receipt in await schedule(at, drafts, actor, "api", dry_run=True)]
 
 
 async def page(at: Connections, actor: Actor, **wanted: Any) -> Sequence[PostRow]:
@@ -178,6 +200,7 @@ async def cancel(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
         if before is None:
             raise NoSuchPostError(str(post_id))
         cancelled = await posts.cancel(session, post_id, f"cancelled by {actor.name}")
+        await approvals.void(session, [post_id], actor.name)
         cancelled = cancelled or await deletions.want_cancelled(session, post_id, actor.name)
         post = await posts.get(session, post_id)
         if not cancelled or post is None:
@@ -202,8 +225,15 @@ async def edit(
     Raises NoSuchPostError, TooLateError, and StaleError where `revision` is not the one that stands.
     """
     async with at.transaction() as session:
+        seen = await posts.get(session, post_id, actor.within("posts.schedule"))
+        if seen is None:
+            raise NoSuchPostError(str(post_id))
+        # The locks of what could be alike come before any row: what was read before them must stand still afterwards.
+        unlocked = await revisions.draft_of(session, post_id)
+        wanted = unlocked if change.text is None else unlocked.model_copy(update={"text": change.text})
+        await gate.lock(at, session, [wanted])
         await posts.lock(session, post_id)
-        post = await posts.get(session, post_id, actor.within("posts.schedule"))
+        post = await posts.get(session, post_id)
         if post is None:
             raise NoSuchPostError(str(post_id))
         if revision is not None and revision != post.revision:
@@ -212,14 +242,17 @@ async def edit(
             raise TooLateError(post.status)
         changed = change.model_dump(exclude_unset=True)
         before = await revisions.draft_of(session, post_id)
+        if before.text != unlocked.text:
+            raise StaleError(post.revision)
         try:
             draft = Draft.model_validate({**before.model_dump(), **changed})
         except ValidationError as error:
             return post, Receipt("refused", None, tuple(one["msg"] for one in error.errors(include_url=False)))
         bot = (await bots.by_handles(session, [post.bot]))[post.bot.lower()]
         too_old = await base.now(session) - timedelta(seconds=at.places.settings.posting.misfire_grace_seconds)
-        judged = _judge(draft, bot, too_old, await media.assets(session, set(draft.media)))
-        if (refused := _refusal(judged)) is not None:
+        wrong = _objection(draft, bot, too_old, await media.assets(session, set(draft.media)))
+        [judged] = await gate.judge(at, session, [_asked(post_id, post.revision + 1, draft, bot)])
+        if (refused := wrong or _refusal(judged)) is not None:
             return post, refused
         instant = planned(draft.due_at, draft.spread_seconds, draft.expires_at, post_id)
         fields = draft.model_dump(include=set(changed) - {"misfire_within_seconds"})
@@ -231,7 +264,13 @@ async def edit(
             misfire_within=draft.misfire_within,
             **({"planned_at": instant, "next_at": instant} if {"due_at", "spread_seconds"} & changed.keys() else {}),
         )
-        await verdicts.add(session, {(post_id, post.revision + 1): _verdict(judged)})
+        await gate.keep(session, [judged])
+        waits = judged.waits or (post.status == "awaiting_approval" and post.thread_id is not None)
+        await approvals.void(session, [post_id], actor.name)
+        if waits:
+            rules = approving.rules_of(judged) or ("thread",)
+            await approvals.ask(session, [approving.question(judged, actor.name, rules)], approving.patience(at))
+        await posts.let_wait(session, post_id, waits)
         now_so = await revisions.draft_of(session, post_id)
         await activity.note(
             session,
@@ -244,7 +283,8 @@ async def edit(
             revision=post.revision + 1,
             fields=sorted(changed),
         )
-        return await posts.get(session, post_id) or post, Receipt("scheduled", post_id)
+        made = _awaiting(post_id, judged) if waits else Receipt("scheduled", post_id)
+        return await posts.get(session, post_id) or post, made
 
 
 async def delete(at: Connections, post_id: UUID, actor: Actor) -> PostRow:
@@ -281,11 +321,15 @@ def _told(draft: Draft, source: Source) -> dict[str, Any]:
 
 async def _new_ones(
     session: AsyncSession, drafts: Sequence[Draft], known: Mapping[str, BotRow], receipts: list[Receipt | None]
-) -> list[int]:
-    """The places of drafts that do not stand yet; those that do get their receipts."""
+) -> tuple[list[int], dict[int, int]]:
+    """The places of drafts that do not stand yet; those that do get their receipts.
+
+    Also the places of drafts that stand earlier in the batch already, each with that earlier place.
+    """
     open_at = [place for place, receipt in enumerate(receipts) if receipt is None]
     standing = await posts.by_external_ids(session, _external_ids(drafts, open_at, known))
     fresh: list[int] = []
+    twins: dict[int, int] = {}
     first: dict[tuple[UUID, str], int] = {}
     for place in open_at:
         draft, bot = drafts[place], known[drafts[place].bot.lower()]
@@ -296,17 +340,23 @@ async def _new_ones(
             same = _intent(drafts[first[key]]) == _intent(draft)
             reason = f"external id {draft.external_id} stands twice in this batch"
             receipts[place] = Receipt("unchanged") if same else Receipt("conflict", None, (reason,))
+            if same:
+                twins[place] = first[key]
         else:
             fresh.append(place)
             if key:
                 first[key] = place
-    return fresh
+    return fresh, twins
 
 
 def _refuse_whole(drafts: Sequence[Draft], places: Sequence[int], receipts: list[Receipt | None]) -> None:
     """A thread of which one part is refused is not begun."""
     wrong = threads.objection([drafts[place] for place in places])
-    refused = [number for number, place in enumerate(places, start=1) if receipts[place] is not None]
+    refused = [
+        number
+        for number, receipt in enumerate((receipts[place] for place in places), start=1)
+        if receipt is not None and receipt.result in ("refused", "conflict")
+    ]
     if wrong is None and not refused:
         return
     reason = f"thread: {wrong}" if wrong else f"thread: part {refused[0]} of {len(places)} is refused"
@@ -322,7 +372,15 @@ def _keep_whole(places: Sequence[int], fresh: Sequence[int], receipts: list[Rece
             receipts[place] = Receipt("conflict", None, ("thread: it stands already, without this part",))
 
 
-def _judge(draft: Draft, bot: BotRow | None, too_old: datetime, assets: Mapping[UUID, MediaAsset]) -> Verdict | str:
+def _objection(
+    draft: Draft, bot: BotRow | None, too_old: datetime, assets: Mapping[UUID, MediaAsset]
+) -> Receipt | None:
+    """What is wrong with a draft before any rule is asked."""
+    wrong = _wrong(draft, bot, too_old, assets)
+    return Receipt("refused", None, (wrong,)) if wrong else None
+
+
+def _wrong(draft: Draft, bot: BotRow | None, too_old: datetime, assets: Mapping[UUID, MediaAsset]) -> str | None:
     if bot is None:
         return f"unknown-bot: there is no bot @{draft.bot}; `vivesphere bots list` shows them all"
     if draft.expires_at is not None and draft.expires_at <= draft.due_at:
@@ -338,21 +396,35 @@ def _judge(draft: Draft, bot: BotRow | None, too_old: datetime, assets: Mapping[
         check_together([asset.category for asset in found if asset])
     except MediaError as error:
         return f"media-together: {error}"
-    return gate.judge(Case(draft, account_of(bot)))
+    return None
 
 
-def _refusal(judged: Verdict | str) -> Receipt | None:
-    if isinstance(judged, str):
-        return Receipt("refused", None, (judged,))
-    if judged.allowed:
+def _asked(post_id: UUID, revision: int, draft: Draft, bot: BotRow) -> Asked:
+    return Asked(post_id, revision, draft, bot, planned(draft.due_at, draft.spread_seconds, draft.expires_at, post_id))
+
+
+def _refusal(judged: Judged) -> Receipt | None:
+    if judged.verdict is None:
+        return Receipt("refused", None, judged.reasons)
+    if not judged.verdict.refused:
         return None
-    return Receipt("refused", None, tuple(f"{finding.rule}: {finding.evidence}" for finding in judged.findings))
+    return Receipt("refused", None, judged.reasons, findings=judged.verdict.findings)
 
 
-def _verdict(judged: Verdict | str) -> Verdict:
-    if isinstance(judged, str):
-        raise TypeError(judged)
-    return judged
+def _awaiting(post_id: UUID | None, judged: Judged) -> Receipt:
+    findings = judged.verdict.findings if judged.verdict else ()
+    return Receipt("awaiting_approval", post_id, judged.reasons or (OTHER_PART,), findings=findings)
+
+
+def _waiting(
+    ids: Mapping[int, UUID], judged: Mapping[int, Judged], groups: Sequence[Sequence[int]]
+) -> dict[int, Sequence[str]]:
+    """The places of what waits for a person, each with the rules that ask; a thread waits as a whole."""
+    found: dict[int, Sequence[str]] = {place: approving.rules_of(judged[place]) for place in ids if judged[place].waits}
+    for places in groups:
+        if any(place in found for place in places):
+            found |= {place: ("thread",) for place in places if place in ids and place not in found}
+    return found
 
 
 def _external_ids(

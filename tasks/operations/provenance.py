@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from tasks.connections import Connections
-from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.story import Story, Told, tell
+from tasks.operations import gate
 from tasks.operations.delivery import BEATS_MISSED
 from tasks.operations.posts import NoSuchPostError
 from tasks.store import base, provenance, verdicts
@@ -32,7 +32,7 @@ async def why(at: Connections, post_id: UUID, labels: frozenset[str] | None = No
         told = Told(
             post,
             await base.now(session),
-            POLICY_VERSION,
+            gate.in_force(at).version,
             verdicts=await verdicts.of_post(session, post_id),
             attempts=await provenance.attempts(session, post_id),
             looks=await provenance.looks(session, post_id),

@@ -15,7 +15,7 @@ from tasks.domain.roles import Actor, Role
 from tasks.operations import activity
 from tasks.operations.access import changing, person, prove
 from tasks.operations.passwords import hashing
-from tasks.store import access, api_keys, bots, sessions, sign_in_links
+from tasks.store import access, api_keys, approvals, bots, sessions, sign_in_links
 from tasks.store.access import BindingRow, UserRow
 from tasks.store.base import now
 from tasks.store.sessions import SessionRow
@@ -77,13 +77,15 @@ class Added:
 
 @dataclass(frozen=True)
 class Offboarded:
-    """What ended with a user; `bots` stay, and name him as their owner still."""
+    """What ended with a user; `bots` stay, and name him as their owner still. `approvals`: so many posts of his that
+    waited for one do not go out."""
 
     sessions: int
     links: int
     keys: Sequence[str]
     roles: Sequence[tuple[Role, str | None]]
     bots: Sequence[str]
+    approvals: int
 
 
 async def list_all(at: Connections) -> Sequence[UserRow]:
@@ -208,6 +210,9 @@ async def offboard(at: Connections, username: str, actor: Actor) -> Offboarded:
             keys=await api_keys.revoke_all(session, user.id),
             roles=await access.unbind_all(session, user.id),
             bots=await bots.handles_of_owner(session, user.id),
+            approvals=len(
+                await approvals.end_all(session, username, actor.name, f"{username} left before anybody approved it")
+            ),
         )
         await _keep_an_admin(session)
         await activity.note(
@@ -218,6 +223,7 @@ async def offboard(at: Connections, username: str, actor: Actor) -> Offboarded:
             "security",
             sessions=ended.sessions,
             keys=list(ended.keys),
+            approvals=ended.approvals,
             roles=[f"{role} {label or 'everything'}" for role, label in ended.roles],
         )
     return ended

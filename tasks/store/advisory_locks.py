@@ -21,3 +21,4 @@ class AdvisoryLock(IntEnum):
     NOTIFY = 7_310_017
     REFRESHES = 7_310_018  # refresh_key() in the database; a backup holds it for a connection
     TRENDS = 7_310_019
+    ALIKE = 7_310_021  # with the number of a stripe beside it

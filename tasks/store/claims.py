@@ -167,6 +167,16 @@ async def give_back_all(session: AsyncSession, sender: UUID) -> None:
     )
 
 
+async def let_wait(session: AsyncSession, sender: UUID, post_ids: Sequence[UUID], reason: str) -> None:
+    """End claims of which a person decides."""
+    held = _held(sender, post_ids)
+    await session.execute(
+        update(posts)
+        .where(posts.c.id == held.c.id)
+        .values(status="awaiting_approval", reason=reason, lease_until=None, updated_at=app_now)
+    )
+
+
 async def refuse(session: AsyncSession, sender: UUID, post_ids: Sequence[UUID], reason: str) -> None:
     """End claims that the gate refuses."""
     held = _held(sender, post_ids)

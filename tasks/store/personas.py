@@ -1,6 +1,6 @@
 """Personas: the voices bots speak with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import Column, Integer, Table, Text, func, select
@@ -56,6 +56,12 @@ async def get(session: AsyncSession, name: str) -> tuple[UUID, Persona]:
     """Id and words of one that there is."""
     row = (await session.execute(select(personas.c.id, personas.c.definition).where(personas.c.name == name))).one()
     return row.id, Persona.model_validate(row.definition)
+
+
+async def by_names(session: AsyncSession, names: Collection[str]) -> Mapping[str, Persona]:
+    """Personas by their names."""
+    found = await session.execute(select(personas.c.name, personas.c.definition).where(personas.c.name.in_(names)))
+    return {row.name: Persona.model_validate(row.definition) for row in found}
 
 
 async def list_all(session: AsyncSession) -> Sequence[Persona]:

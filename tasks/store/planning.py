@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
@@ -103,12 +103,12 @@ async def of_feed(session: AsyncSession, bot_id: UUID, feed_id: UUID) -> Sequenc
     return [Name.read(row.external_id) for row in found]
 
 
-async def release(session: AsyncSession, post_id: UUID) -> bool:
-    """Let a draft go out at its instant; False where it is none."""
+async def release(session: AsyncSession, post_id: UUID, status: Literal["scheduled", "awaiting_approval"]) -> bool:
+    """Let a draft go out at its instant, or wait for an approval; False where it is none."""
     found = await session.execute(
         update(posts)
         .where(posts.c.id == post_id, posts.c.status == "draft")
-        .values(status="scheduled", updated_at=app_now)
+        .values(status=status, updated_at=app_now)
         .returning(posts.c.id)
     )
     await wake_runs(session)

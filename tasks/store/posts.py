@@ -165,10 +165,11 @@ async def add(
     created_by: str,
     threads: Sequence[Sequence[UUID]] = (),
     status: Literal["scheduled", "draft"] = "scheduled",
+    waiting: Collection[UUID] = (),
 ) -> set[UUID]:
     """Insert drafts by id, each with its bot's id; answers the ids that went in, the others stood already.
 
-    `threads` are the ids of drafts that are parts of threads, in their order.
+    `threads` are the ids of drafts that are parts of threads, in their order; `waiting` wait for an approval.
     """
     if not drafts:
         return set()
@@ -177,7 +178,7 @@ async def add(
         {
             "id": post_id,
             "bot_id": bot_id,
-            "status": status,
+            "status": "awaiting_approval" if post_id in waiting else status,
             "next_at": plan[post_id].planned_at,
             "price_kind": kind_of_post(draft.text),
             "source": source,
@@ -290,6 +291,26 @@ async def cancel(session: AsyncSession, post_id: UUID, reason: str) -> bool:
         update(posts)
         .where(posts.c.id == post_id, posts.c.status.in_(CANCELLABLE))
         .values(status="cancelled", reason=reason, lease_until=None, revision=posts.c.revision + 1, updated_at=app_now)
+        .returning(posts.c.id)
+    )
+    return found.one_or_none() is not None
+
+
+async def let_wait(session: AsyncSession, post_id: UUID, waits: bool) -> None:
+    """Let one that is not on its way yet wait for an approval, or no longer."""
+    await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.status.in_(("awaiting_approval", "scheduled")))
+        .values(status="awaiting_approval" if waits else "scheduled")
+    )
+
+
+async def end(session: AsyncSession, post_id: UUID, revision: int, status: str, reason: str) -> bool:
+    """Take one that waits for its instant out of the queue; False where it is no longer what was judged."""
+    found = await session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.revision == revision, posts.c.status == "scheduled")
+        .values(status=status, reason=reason, updated_at=app_now)
         .returning(posts.c.id)
     )
     return found.one_or_none() is not None

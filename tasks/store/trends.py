@@ -570,3 +570,19 @@ async def drop_names(session: AsyncSession, before: date) -> None:
         ),
         {"since": since},
     )
+
+
+_FRESH = text(
+    """
+    SELECT shown, first_seen_at FROM trend_names
+    WHERE last_seen_at > app_now() - :young AND first_seen_at > app_now() - :young AND spam IS NULL
+        AND kind IN ('tag', 'query', 'topic')
+        AND EXISTS (SELECT 1 FROM trend_names WHERE first_seen_at <= app_now() - :young)
+    """
+)
+
+
+async def fresh(session: AsyncSession, young: timedelta) -> Mapping[str, datetime]:
+    """Names first seen within this time, and when; none before names were looked at for so long, because until then
+    every name is new. Headlines are no names."""
+    return {row.shown: row.first_seen_at for row in await session.execute(_FRESH, {"young": young})}

@@ -1,15 +1,16 @@
 """What the gate said of a post: bound to its revision and the policy version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, ForeignKey, Integer, Table, Text, select
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, Table, Text, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks.domain.policy.gate import Verdict
-from tasks.store.base import Id, Instant, Json, app_now, metadata
+from tasks.store.base import Id, Instant, Json, app_now, metadata, values
 
 verdicts = Table(
     "verdicts",
@@ -19,6 +20,7 @@ verdicts = Table(
     Column("policy_version", Text, primary_key=True),
     Column("allowed", Boolean, nullable=False),
     Column("findings", Json, nullable=False),
+    Column("approved_by", Text),
     Column("judged_at", Instant, nullable=False, server_default=app_now),
 )
 
@@ -33,6 +35,7 @@ async def add(session: AsyncSession, judged: Mapping[tuple[UUID, int], Verdict])
             "revision": revision,
             "policy_version": verdict.policy_version,
             "allowed": verdict.allowed,
+            "approved_by": verdict.approved_by,
             "findings": [asdict(finding) for finding in verdict.findings],
         }
         for (post_id, revision), verdict in judged.items()
@@ -48,6 +51,47 @@ async def judged(session: AsyncSession, post_ids: Sequence[UUID], policy_version
         )
     )
     return {(row.post_id, row.revision) for row in found}
+
+
+async def approve(session: AsyncSession, post_ids: Sequence[UUID], by: str) -> None:
+    """Let pass what these posts say now, where nothing but a person's word was missing."""
+    await session.execute(
+        text(
+            """
+            UPDATE verdicts AS verdict SET allowed = true, approved_by = :by FROM posts AS post
+            WHERE post.id = ANY (CAST(:post_ids AS uuid[])) AND verdict.post_id = post.id
+                AND verdict.revision = post.revision AND NOT verdict.allowed
+                AND NOT jsonb_path_exists(verdict.findings, '$[*] ? (@.severity != "needs_approval")')
+            """
+        ),
+        {"post_ids": list(post_ids), "by": by},
+    )
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """A post that waits for its instant and has no verdict of the policy in force."""
+
+    post_id: UUID
+    revision: int
+    planned_at: datetime
+
+
+async def unjudged(session: AsyncSession, policy_version: str, ahead: timedelta, limit: int) -> Sequence[Unjudged]:
+    """Posts due after `ahead` that have no verdict of this policy version, the next due first."""
+    found = await session.execute(
+        text(
+            """
+            SELECT post.id AS post_id, post.revision, post.planned_at FROM posts AS post
+            WHERE post.status = 'scheduled' AND post.next_at > app_now() + :ahead AND NOT EXISTS (
+                SELECT 1 FROM verdicts AS verdict WHERE verdict.post_id = post.id AND verdict.revision = post.revision
+                    AND verdict.policy_version = :policy_version)
+            ORDER BY post.next_at, post.id LIMIT :limit
+            """
+        ),
+        {"policy_version": policy_version, "ahead": ahead, "limit": limit},
+    )
+    return [Unjudged(**values(row)) for row in found]
 
 
 async def of_post(session: AsyncSession, post_id: UUID) -> Sequence[Mapping[str, object]]:

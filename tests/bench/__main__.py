@@ -11,7 +11,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import audit, best_times, gateway, growth, lanes, lateness, metrics, planning, posting, rewrap, sandbox
+from tests.bench import (
+    audit,
+    best_times,
+    gateway,
+    growth,
+    lanes,
+    lateness,
+    metrics,
+    near_duplicates,
+    planning,
+    posting,
+    rewrap,
+    sandbox,
+)
 from tests.bench.figure import Figure
 
 BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
@@ -23,6 +36,7 @@ BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
     "lateness_p99_ms": lateness.lateness_p99_ms,
     "metrics_100k_posts": metrics.metrics_100k_posts,
     "metrics_year_of_rollups": metrics.metrics_year_of_rollups,
+    "near_duplicate_p50_ms": near_duplicates.near_duplicate_p50_ms,
     "posting_cost_10_to_10000_bots": growth.posting_cost_10_to_10000_bots,
     "posting_1000_bots": posting.posting_1000_bots,
     "rewrap_10k_records": rewrap.rewrap_10k_records,

@@ -25,7 +25,7 @@ from tasks.connections import Connections
 from tasks.domain.credentials import access_path
 from tasks.domain.policy.gate import Verdict
 from tasks.store import base, posts, verdicts, x_apps
-from tests.makers import a_draft, stored_bots
+from tests.makers import POLICY_VERSION, a_draft, stored_bots
 
 # What X takes of an app in a day is 10,000 posts, and a bench sends several for each bot.
 BOTS_OF_AN_APP = 5000
@@ -135,7 +135,7 @@ async def schedule(at: Connections, bots: list[UUID], instants: list[datetime]) 
             for place, (post_id, due_at) in enumerate(zip(ids, instants, strict=True))
         }
         await posts.add(session, drafts, source="api", created_by="bench")
-        await verdicts.add(session, {(post_id, 1): Verdict(()) for post_id in ids})
+        await verdicts.add(session, {(post_id, 1): Verdict((), POLICY_VERSION) for post_id in ids})
     return list(ids)
 
 

@@ -16,6 +16,7 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 CHANGE_NOTHING = {
     ("POST", "/api/v1/auth/login"): "it answers with a token that is stored nowhere; the sign-in is noted as such",
     ("POST", "/api/v1/logs/submit"): "what it leaves is a line of the log itself, under its sender's name",
+    ("POST", "/api/v1/posts/check"): "it judges drafts and stores nothing",
     ("POST", "/login"): "it begins a session; the sign-in is noted as such",
     ("POST", "/logout"): "it ends the caller's own session; the sign-out is noted as such",
 }

@@ -128,6 +128,7 @@ async def test_offboarding_ends_every_way_in_and_says_what_it_ended(front: Front
         "keys": ["script"],
         "roles": [{"role": "operator", "label": "weather"}, {"role": "viewer", "label": None}],
         "bots": [],
+        "approvals": 0,
     }
     assert [await status_of(front, header) for header in (token, key)] == [401, 401]
     login = await front.anybody.post("/api/v1/auth/login", json={"username": "anna", "password": PASSWORD})

@@ -10,14 +10,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from tasks.domain.policy.gate import POLICY_VERSION
 from tasks.domain.posts import NextStep, Outcome
 from tasks.store import attempts, base, claims, posts, rate_windows, senders
 from tasks.store.attempts import Marked, Settled
 from tasks.store.claims import ClaimedPost
 from tasks.store.posts import PostRow
 from tasks.store.rate_windows import Reserved
-from tests.makers import A_ROOM, marked, stored_app, stored_bots, stored_posts
+from tests.makers import A_ROOM, POLICY_VERSION, marked, stored_app, stored_bots, stored_posts
 from tests.waiting import until
 
 Sessions = async_sessionmaker[AsyncSession]

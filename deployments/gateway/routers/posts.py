@@ -1,6 +1,7 @@
 """Posts: schedule, look, cancel."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -15,6 +16,8 @@ from deployments.gateway.revisions import IfMatch, expected
 from deployments.gateway.routers.media import MediaView
 from deployments.gateway.sign_in import Opened, needs
 from tasks.domain.misfire import Misfire
+from tasks.domain.policy.finding import Severity
+from tasks.domain.policy.gate import RULES
 from tasks.domain.posts import Change, Draft, Poll, Status
 from tasks.domain.roles import Actor
 from tasks.operations import posts, provenance, threads
@@ -65,6 +68,7 @@ class VerdictView(BaseModel):
     policy_version: str
     allowed: bool
     findings: list[dict[str, Any]]
+    approved_by: str | None
     judged_at: datetime
 
 
@@ -136,11 +140,33 @@ class ReceiptView(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    result: Literal["scheduled", "unchanged", "conflict", "refused"]
+    result: Literal["scheduled", "awaiting_approval", "unchanged", "conflict", "refused"]
     post_id: UUID | None
     reasons: list[str]
     cost_usd: Decimal | None
     dearer_times: int | None
+
+
+class FindingView(BaseModel):
+    """A rule that objects: how hard, to what, what to do, and who says so; `x_policy` is not overruled by anybody."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    rule: str
+    severity: Severity
+    evidence: str
+    advice: str
+    x_policy: bool
+    source: str
+
+
+class CheckView(BaseModel):
+    """What the gate says of the draft in this place; `reasons` are what is wrong before any rule is asked."""
+
+    result: Literal["scheduled", "awaiting_approval", "unchanged", "conflict", "refused"]
+    policy_version: str
+    reasons: list[str]
+    findings: list[FindingView]
 
 
 class EditedView(BaseModel):
@@ -217,6 +243,28 @@ async def why(post_id: UUID, caller: Annotated[Actor, needs("posts.read")], at: 
     )
 
 
+@router.post("/check")
+async def check(
+    drafts: Annotated[list[Draft], Body(min_length=1, max_length=DRAFTS_MAX)],
+    caller: Annotated[Actor, needs("posts.schedule")],
+    at: Opened,
+) -> list[CheckView]:
+    """Say what the gate would say, rule by rule, and store nothing."""
+    return [
+        CheckView(
+            result=receipt.result,
+            policy_version=version,
+            reasons=list(receipt.reasons),
+            findings=[FindingView(**asdict(one), **_of_rule(one.rule)) for one in receipt.findings],
+        )
+        for receipt, version in await posts.check(at, drafts, caller)
+    ]
+
+
+def _of_rule(name: str) -> dict[str, Any]:
+    return {"x_policy": RULES[name].x_policy, "source": RULES[name].source}
+
+
 @router.post("", status_code=201, responses={200: {"description": "Nothing new was stored."}})
 async def schedule(
     drafts: Annotated[list[Draft], Body(min_length=1, max_length=DRAFTS_MAX)],
@@ -228,7 +276,7 @@ async def schedule(
 ) -> list[ReceiptView]:
     """Schedule up to 1,000 posts; each receipt stands in the place of its draft."""
     receipts = await posts.schedule(at, drafts, caller, source, dry_run)
-    if dry_run or not any(receipt.result == "scheduled" for receipt in receipts):
+    if dry_run or not any(receipt.result in ("scheduled", "awaiting_approval") for receipt in receipts):
         response.status_code = 200
     return [ReceiptView.model_validate(receipt) for receipt in receipts]
 

@@ -78,13 +78,15 @@ class Disabled(BaseModel):
 
 
 class OffboardedView(BaseModel):
-    """What ended; `bots` stay, and name the user as their owner still."""
+    """What ended; `bots` stay, and name the user as their owner still. `approvals`: so many posts of his that waited
+    for one do not go out."""
 
     sessions: int
     links: int
     keys: list[str]
     roles: list[GrantView]
     bots: list[str]
+    approvals: int
 
 
 @router.get("")
@@ -143,6 +145,7 @@ async def offboard(username: str, caller: Annotated[Actor, needs("users.write")]
         keys=list(ended.keys),
         roles=[GrantView(role=role, label=label) for role, label in ended.roles],
         bots=list(ended.bots),
+        approvals=ended.approvals,
     )
 
 

@@ -1,8 +1,14 @@
 """An automated account says so: X's automation rules ask for the label and for who runs it."""
 
-from tasks.domain.policy.finding import Case, Finding
+from tasks.domain.policy.finding import Case, Finding, Rule
 
-ID = "account-undisclosed"
+RULE = Rule(
+    "account-undisclosed",
+    "refuse",
+    x_policy=True,
+    source="https://help.x.com/en/rules-and-policies/x-automation",
+    advice="set the label on X and name the operator in the bio, then confirm both in the bot's file",
+)
 
 
 def judge(case: Case) -> Finding | None:
@@ -13,4 +19,4 @@ def judge(case: Case) -> Finding | None:
         missing.append("no person has confirmed X's automation label (automation_label in the bot's file)")
     if not account.bio_names_operator:
         missing.append(f"the bio on X does not name @{account.operator_handle}")
-    return Finding(ID, "refuse", f"@{account.handle}: " + "; ".join(missing)) if missing else None
+    return RULE.finds(f"@{account.handle}: " + "; ".join(missing)) if missing else None

@@ -1,9 +1,15 @@
-"""X refuses a post of more than 280 weighted characters, and some characters (docs.x.com, counting characters)."""
+"""X refuses a post of more than 280 weighted characters, and some characters."""
 
-from tasks.domain.policy.finding import Case, Finding
+from tasks.domain.policy.finding import Case, Finding, Rule
 from tasks.domain.text_length import why_refused
 
-ID = "weighted-length"
+RULE = Rule(
+    "weighted-length",
+    "refuse",
+    x_policy=True,
+    source="https://docs.x.com/fundamentals/counting-characters",
+    advice="shorten it, or write it as a thread",
+)
 
 
 def judge(case: Case) -> Finding | None:
@@ -11,4 +17,4 @@ def judge(case: Case) -> Finding | None:
     if case.draft.media and not case.draft.text:
         return None
     objection = why_refused(case.draft.text)
-    return Finding(ID, "refuse", objection) if objection else None
+    return RULE.finds(objection) if objection else None
