@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from blocks.trend_sources.source import SourceClass
 from tasks.artifacts import show_rising_trends, show_trend_sources
 from tasks.connections import Connections
-from tasks.operations import trends
+from tasks.operations import trend_picks, trends
 from tasks.operations.trends import Read, Scored
 from tasks.reports import rising_trends
 from tasks.reports.posting_run import escaped
@@ -61,6 +61,13 @@ async def score_trends(read: Sequence[Read]) -> Scored | None:
     async with Connections.shared("poster") as at:
         scored = await trends.score(at)
         await trends.announce(at, scored.fresh)
-    get_run_logger().info("%d trends, %d rise, %d since now", scored.trends, len(scored.rising), len(scored.fresh))
+        compared = await trend_picks.compare_new(at)
+    get_run_logger().info(
+        "%d trends, %d rise, %d since now; %d new ones were given a vector",
+        scored.trends,
+        len(scored.rising),
+        len(scored.fresh),
+        compared,
+    )
     await show_rising_trends(rising_trends.summary(scored.trends, [trends.line(one) for one in scored.rising]))
     return scored

@@ -10,6 +10,7 @@ from deployments.cli.client import api
 from deployments.cli.output import Json
 
 RISING_COLUMNS = (("shown", "trend"), ("score", "score"), ("since", "rises since"), ("why", "why"), ("on", "on"))
+PICK_COLUMNS = (("shown", "trend"), ("score", "score"), ("why", "why"), ("url", "address"))
 PART_COLUMNS = (("name", "part"), ("points", "points"), ("said", "why"))
 STOOD_COLUMNS = (("at", "at"), ("source", "source"), ("shown", "as"), ("place", "place"), ("volume", "volume"))
 SOURCE_COLUMNS = (
@@ -27,6 +28,7 @@ def register(program: typer.Typer) -> None:
     app = typer.Typer(no_args_is_help=True, help="What rises on other people's lists, and how its sources stand.")
     for command in (rising, show, sources):
         app.command()(command)
+    app.command("for")(for_bot)
     program.add_typer(app, name="trends")
 
 
@@ -52,6 +54,24 @@ def rising(
         for one in found
     ]
     output.table(rows, RISING_COLUMNS, "nothing rises; `vivesphere trends sources` says how the sources stand")
+
+
+def for_bot(
+    bot: Annotated[str, typer.Argument(help="Its handle.")],
+    limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show the trends that concern a bot's persona, the nearest first, and why."""
+    with api() as gateway:
+        found = gateway.get(f"/trends/for/{bot.removeprefix('@')}", limit=limit)
+    if as_json:
+        output.as_json(found)
+        return
+    by = "what they mean" if found["method"] == "meaning" else "shared words only: no model here, or no vector yet"
+    waiting = f", {found['waiting']} wait for their vector" if found["waiting"] else ""
+    output.say(f"{found['persona']}: {found['compared']} trends compared by {by}{waiting}")
+    rows = [{**one, "score": f"{one['score']:.2f}", "why": "; ".join(one["why"])} for one in found["picks"]]
+    output.table(rows, PICK_COLUMNS, "nothing that stands on a list concerns it")
 
 
 def show(

@@ -219,6 +219,7 @@ COMMANDS: Mapping[str, Permission | None] = {
     "metrics post": "metrics.read",
     "metrics report": "runs.start",
     "metrics top": "metrics.read",
+    "trends for": "trends.read",
     "trends rising": "trends.read",
     "trends show": "trends.read",
     "trends sources": "trends.read",

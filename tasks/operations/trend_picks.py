@@ -103,7 +103,7 @@ async def for_bot(at: Connections, handle: str, actor: Actor, limit: int) -> Pic
     Raises NoSuchBotError.
     """
     async with at.transaction() as session:
-        bot = (await bots.by_handles(session, [handle], actor.within("bots.read"))).get(handle.lower())
+        bot = (await bots.by_handles(session, [handle], actor.within("trends.read"))).get(handle.lower())
         if bot is None:
             raise NoSuchBotError(handle)
         _, persona = await personas.get(session, bot.persona)

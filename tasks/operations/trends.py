@@ -18,7 +18,7 @@ from tasks.domain.trends import canonical, cluster, spam
 from tasks.operations.trend_pages import Unreachable, fetch
 from tasks.reports.rising_trends import SHOWN, Line
 from tasks.reports.rising_trends import picture as draw
-from tasks.store import base, trends
+from tasks.store import base, trend_vectors, trends
 from tasks.store.trends import CurrentSource, Health, Known, Name, Reading, Row, Score, Source, Stood, Trend
 
 # A source that was good within this time still says what is current although it fails now.
@@ -109,6 +109,7 @@ async def collect(at: Connections, kind: SourceClass, source: Source) -> Read:
         if isinstance(found, Page) and found.verdict == "ok":
             rows = _rows(found.observations)
             await trends.add(session, [Reading(source.id, bucket_at, now, rows)])
+            await trend_vectors.note_headlines(session, _headlines(found.observations))
             await trends.note_good(session, source.id, now, len(rows), bucket_at + every)
             return Read(wanted.key, "ok", found.reason, len(rows))
         turns = min(2**source.failures, TURNS_MOST)
@@ -158,6 +159,11 @@ def _rows(observations: Sequence[Observation]) -> list[Row]:
             kept = Name(name, cluster(name), one.name, one.kind, one.language, url, spam(one.name))
             found[name] = Row(kept, min(one.rank, RANK_MOST), volume, one.promoted)
     return list(found.values())
+
+
+def _headlines(observations: Sequence[Observation]) -> Mapping[str, str]:
+    """A title of what is behind each name, where the source tells one."""
+    return {canonical(one.name): one.headline for one in observations if one.headline}
 
 
 async def score(at: Connections) -> Scored:

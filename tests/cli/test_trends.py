@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from tasks.store import base, trends
+from tasks.store import base, personas, trends
 from tests.cli.conftest import Terminal
-from tests.makers import stored_trends
+from tests.makers import a_persona, stored_bots, stored_trends
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -33,5 +33,11 @@ async def test_what_rises_is_told_in_words_and_numbers(stack: Terminal, sessions
     for words in ("blocked, 2 times", "it says 403", "news_feed:https://example.org/news"):
         assert words in sources.out
     assert json.loads((await stack("trends", "sources", "--json")).out)[0]["rows"] == 3
+    async with sessions.begin() as session:
+        wanted = a_persona(name="Chaser", interests=("eclipse chasing",))
+        await stored_bots(session, persona_id=(await personas.put(session, [wanted]))["Chaser"])
+    picked = await stack("trends", "for", "@bot_0")
+    for words in ("Eclipse", "near to", "eclipse chasing", "3 trends compared by shared words", "place 1, not listed"):
+        assert words in " ".join((picked.out + picked.err).split())
     unknown = await stack("trends", "show", "nobody knows it")
     assert (unknown.code, "no list of the last 2 days" in unknown.err) == (1, True)

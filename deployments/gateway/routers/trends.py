@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from deployments.gateway.routers.reports import HEADERS, SVG
 from deployments.gateway.sign_in import Opened, needs
+from tasks.domain.ranking import Method
 from tasks.domain.roles import Actor
-from tasks.operations import trends
+from tasks.operations import trend_picks, trends
 
 router = APIRouter(prefix="/trends", tags=["trends"])
 
@@ -96,6 +97,36 @@ class SourceView(BaseModel):
         return f"{self.name}:{self.place}"
 
 
+class PickView(BaseModel):
+    """A trend for a bot: `score` says how near it is to its interests, `rising` what it scores for everybody."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    shown: str
+    language: str | None
+    url: str | None
+    headline: str | None
+    score: float
+    interest: str
+    rising: float
+    why: list[str]
+
+
+class PicksView(BaseModel):
+    """Trends for a bot. `method` is `meaning`, or `words` where there is no model or nothing has a vector yet.
+
+    `compared` trends were looked at, `waiting` were not, because they have no vector yet.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    persona: str
+    method: Method
+    compared: int
+    waiting: int
+    picks: list[PickView]
+
+
 @router.get("")
 async def list_trends(
     caller: Annotated[Actor, needs("trends.read")],
@@ -131,3 +162,14 @@ async def show(
     return CourseView(
         trend=TrendView.model_validate(found) if found else None, stood=[StoodView.model_validate(one) for one in stood]
     )
+
+
+@router.get("/for/{handle}")
+async def for_bot(
+    handle: str,
+    caller: Annotated[Actor, needs("trends.read")],
+    at: Opened,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> PicksView:
+    """Trends that concern a bot's persona, the nearest first, and why. Its languages and never-topics are heeded."""
+    return PicksView.model_validate(await trend_picks.for_bot(at, handle, caller, limit))
