@@ -479,7 +479,7 @@ class TrendSources(Section):
     )
     x_woeids: str = policy(
         "",
-        "Places whose trends X is asked for, by WOEID, such as 23424969; each request is paid.",
+        "Places whose trends of X are wanted, by WOEID, such as 23424969. They can be read, but nothing asks X yet.",
         pattern=r"^([0-9]{1,10}(, ?[0-9]{1,10})*)?$",
     )
 
