@@ -129,7 +129,6 @@ def free_turns(speaker: Speaker, after: datetime, count: int) -> Sequence[dateti
     """The next turns of a bot at which no post of its stands; a bot without cadence has none."""
     cadence = speaker.persona.cadence
     found: list[datetime] = []
-    day = after.astimezone(speaker.zone).date()
     for number in range(DAYS_MAX if cadence else 0):
         day = after.astimezone(speaker.zone).date() + timedelta(days=number)
         if cadence is None or day in speaker.blackout or day in cadence.blackout:
@@ -153,9 +152,9 @@ class _Planner:
         self.notes: dict[str, None] = {}
         self._turns: set[tuple[UUID, date, str]] = set()
         self._last: dict[str, tuple[UUID, date]] = {}
-        self._used: Counter[tuple[UUID, str]] = Counter()
-        self._lately: dict[tuple[UUID, str], date] = {}
-        self._texts: dict[bytes, UUID] = {}
+        self._used: Counter[tuple[UUID, Kind, str]] = Counter()
+        self._lately: dict[tuple[UUID, Kind, str], date] = {}
+        self._texts: dict[bytes, tuple[UUID, str]] = {}
         # What another says in the same words, and until when a bot's template has nothing new: not looked at again.
         self._spent: set[str] = set()
         self._empty_until: dict[tuple[UUID, str], date] = {}
@@ -166,7 +165,7 @@ class _Planner:
         self._turns.add((one.bot_id, day, one.name.turn))
         if not one.counts:
             return
-        template = (one.bot_id, one.template)
+        template = (one.bot_id, one.name.kind, one.template)
         self._used[template] += 1
         self._lately[template] = max(day, self._lately.get(template, day))
         if one.name.key not in self._last or self._last[one.name.key][1] < day:
@@ -201,12 +200,11 @@ class _Planner:
             return
         for text in texts:
             same = fingerprint(text.text)
-            # An evergreen text comes again: its bot's own, and meant. Nothing else is said twice.
-            if same in self._texts and (text.kind != "evergreen" or self._texts[same] != speaker.bot_id):
+            # What comes again comes from the same bot, and is meant: its time has passed. Nothing else is said twice.
+            if self._texts.setdefault(same, (speaker.bot_id, text.key)) != (speaker.bot_id, text.key):
                 self._spent.add(text.key)
                 continue
             name = Name(text.kind, text.key, day, turn)
-            self._texts[same] = speaker.bot_id
             self._taken[speaker.bot_id].append(due_at)
             self.remember(Said(speaker.bot_id, name, text.template))
             self.posts.append(Planned(speaker.handle, due_at, text.text, name, text.template))
@@ -226,10 +224,10 @@ class _Planner:
         found: list[tuple[date, float, Template | Evergreen]] = []
         for template in speaker.persona.templates:
             if template.recurrence is None:
-                last = self._lately.get((speaker.bot_id, template.name), date.min)
+                last = self._lately.get((speaker.bot_id, "template", template.name), date.min)
                 found.append((last, self._draw(speaker, day, turn, template.name), template))
         for item in speaker.evergreen:
-            last = self._lately.get((speaker.bot_id, item.name), date.min)
+            last = self._lately.get((speaker.bot_id, "evergreen", item.name), date.min)
             if item.recurrence is None and last <= day - timedelta(days=item.cooldown_days):
                 found.append((last, self._draw(speaker, day, turn, item.id), item))
         for _, _, choice in sorted(found, key=lambda one: one[:2]):
@@ -251,7 +249,8 @@ class _Planner:
         if self._empty_until.get((speaker.bot_id, template.name), wall.date()) > wall.date():
             return
         records = template.records()
-        start = int(self._draw(speaker, template.name) * len(records)) + self._used[speaker.bot_id, template.name]
+        used = self._used[speaker.bot_id, "template", template.name]
+        start = int(self._draw(speaker, template.name) * len(records)) + used
         for place in range(len(records)):
             values = {**own, **records[(start + place) % len(records)]}
             key = _key(speaker.persona.name, template, values)

@@ -80,6 +80,12 @@ def test_what_one_bot_says_no_other_says_until_it_may_say_it_again() -> None:
         by_text.setdefault(one.text, set()).add(one.bot)
     assert all(len(bots) == 1 for bots in by_text.values())
     assert len(by_text) == 12
+    # Twenty days later the same bot may say it again, and then not before the next twenty.
+    days: dict[str, list[date]] = {}
+    for one in found.posts:
+        days.setdefault(one.text, []).append(one.name.day)
+    assert max(len(on) for on in days.values()) == 2
+    assert all(later - earlier >= timedelta(days=20) for on in days.values() for earlier, later in pairwise(on))
     assert found.notes == [
         f"@museum_{number} has nothing new to say at some turns: give its templates more data" for number in range(3)
     ]
