@@ -67,15 +67,18 @@ def plan(
         output.table([_for_people(one, dry_run) for one in found["entries"]], COLUMNS, nothing)
         for note in found["notes"]:
             output.say(note, problem=True)
-        taken = sum(one["result"] == "scheduled" for one in found["entries"])
+        results = [one["result"] for one in found["entries"]]
+        waiting = results.count("awaiting_approval")
         done = "would be planned; nothing was stored" if dry_run else "planned"
-        output.say(f"{taken} posts {done}; cost on X: {found['usd']} USD")
+        asked = f", {waiting} of them for a person to approve" if waiting else ""
+        output.say(f"{results.count('scheduled') + waiting} posts {done}{asked}; cost on X: {found['usd']} USD")
     if any(one["result"] == "refused" for one in found["entries"]):
         raise typer.Exit(REFUSED)
 
 
 def _for_people(one: dict[str, Any], dry_run: bool) -> dict[str, Any]:
-    said = "would be scheduled" if dry_run and one["result"] == "scheduled" else one["result"]
+    said = one["result"].replace("_", " ")
+    said = "would be scheduled" if dry_run and said == "scheduled" else said
     return {
         **one,
         "due": output.local(one["due_at"]),

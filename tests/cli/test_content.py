@@ -61,6 +61,20 @@ async def test_a_dry_run_shows_the_calendar_and_its_price_and_the_plan_is_the_sa
     assert (one.code, "there is no bot @nobody_here" in one.err) == (1, True)
 
 
+async def test_what_a_rule_wants_seen_waits_for_a_person(stack: Terminal, sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await stored_bots(session, 1)
+        await personas.put(session, [a_planner(approve_each=True)])
+    done = await stack("content", "plan", "--days", 3)
+    assert (done.code, "of them for a person to approve" in done.out, "awaiting approval" in done.out) == (
+        0,
+        True,
+        True,
+    )
+    assert await stands(sessions) == []
+    assert len(await stands(sessions, "awaiting_approval")) in (4, 5, 6)
+
+
 async def test_a_day_is_blacked_out_and_others_are_shifted(stack: Terminal, sessions: Sessions) -> None:
     await with_a_plan(sessions)
     await stack("content", "plan", "--days", 4)

@@ -29,7 +29,7 @@ class EntryView(BaseModel):
     text: str
     kind: Kind
     template: str
-    result: Literal["scheduled", "unchanged", "conflict", "refused"]
+    result: Literal["scheduled", "awaiting_approval", "unchanged", "conflict", "refused"]
     post_id: UUID | None
     reasons: list[str]
     cost_usd: Decimal | None
@@ -121,7 +121,7 @@ async def plan(
 ) -> CalendarView:
     """Fill free turns of the days to come; a dry run shows the same calendar and its price, and stores nothing."""
     found = await planning.make(at, wish, caller, dry_run)
-    if dry_run or not any(one.receipt.result == "scheduled" for one in found.entries):
+    if dry_run or not any(one.receipt.result in ("scheduled", "awaiting_approval") for one in found.entries):
         response.status_code = 200
     return _calendar(found)
 
