@@ -24,6 +24,7 @@ from tests.bench import (
     posting,
     rewrap,
     sandbox,
+    trends,
 )
 from tests.bench.figure import Figure
 
@@ -41,6 +42,7 @@ BENCHES: Mapping[str, Callable[[], list[Figure]]] = {
     "posting_1000_bots": posting.posting_1000_bots,
     "rewrap_10k_records": rewrap.rewrap_10k_records,
     "sandbox_posts_per_second": sandbox.sandbox_posts_per_second,
+    "trends_1m_observations": trends.trends_1m_observations,
 }
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "build" / "bench.json"
