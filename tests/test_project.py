@@ -382,3 +382,11 @@ def test_no_file_names_a_machine_or_a_package_registry() -> None:
 
 def test_what_is_to_be_run_can_be_run() -> None:
     assert os.access(APP_ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_nothing_of_ours_listens_to_what_rises_so_that_it_can_be_told_and_never_planned() -> None:
+    """Two import contracts keep scores out of what makes posts; this keeps the event out of what starts runs."""
+    assert {str(path) for path in product_files() if "vivesphere.trend.rising" in text_of(path)} == {
+        "tasks/operations/trends.py"
+    }
+    assert "vivesphere.trend" not in text_of(Path("prefect.yaml"))
