@@ -13,6 +13,7 @@ What = Literal[
     "late",
     "unknown",
     "held",
+    "approval",
     "needs login",
     "suspended",
     "limited",
@@ -76,6 +77,7 @@ class Facts:
     expired: Some = Some()
     late: Some = Some()
     doubtful: Mapping[str, Some] | None = None
+    approvals: Some = Some()
     bots: Mapping[str, Some] | None = None
     limited: Some = Some()
     stops: Sequence[Silence] = ()
@@ -113,6 +115,7 @@ def _items(facts: Facts) -> Iterator[Item]:
     if facts.expired.count:
         yield Item("expired", facts.expired.count, "too late to be sent", "vivesphere posts list --status expired")
     yield from _on_their_way(facts)
+    yield from _approvals(facts)
     yield from _bots(facts)
     for stop in facts.stops:
         yield Item("stopped", 1, _silenced(stop), "vivesphere resume, once the reason is gone")
@@ -153,6 +156,11 @@ def _on_their_way(facts: Facts) -> Iterator[Item]:
     if held := doubtful.get("held"):
         do = "vivesphere posts list --status held, and settle each"
         yield Item("held", held.count, f"nobody knows whether they are out{_since(held)}", do, person=True)
+
+
+def _approvals(facts: Facts) -> Iterator[Item]:
+    if waiting := facts.approvals.count:
+        yield Item("approval", waiting, "wait for a person to approve them", "vivesphere approvals list", person=True)
 
 
 def _bots(facts: Facts) -> Iterator[Item]:

@@ -45,6 +45,7 @@ async def look(at: Connections, since: datetime | None, labels: frozenset[str] |
             expired=failed.get("expired", Some()),
             late=await today.late(session, now - rules.LATE, labels),
             doubtful=await today.doubtful(session, labels),
+            approvals=await today.awaiting_approval(session, labels),
             bots=await today.bots_in_trouble(session, labels),
             limited=await today.limited(session, labels),
             stops=await today.stops(session, labels),

@@ -113,6 +113,10 @@ _ERASE_TEXTS = text(
         WHERE id = ANY(:ids) AND status = 'deleted' RETURNING id
     ), revisions AS (
         UPDATE post_revisions SET text = :instead FROM gone WHERE post_id = gone.id
+    ), compared AS (
+        DELETE FROM text_fingerprints USING gone WHERE post_id = gone.id
+    ), judged AS (
+        UPDATE verdicts SET findings = '[]' FROM gone WHERE post_id = gone.id AND findings <> '[]'
     )
     SELECT count(*) FROM gone
     """
@@ -121,6 +125,7 @@ ERASED = "(erased: this post was deleted on X)"
 
 
 async def erase_texts(session: AsyncSession, post_ids: Sequence[UUID]) -> int:
-    """Replace what posts that are deleted said, in all their revisions, by a sentence; answers how many."""
+    """Replace what posts that are deleted said, in all their revisions, by a sentence, and drop what the gate kept of
+    it; answers how many."""
     found = await session.execute(_ERASE_TEXTS, {"ids": list(post_ids), "instead": ERASED})
     return int(found.scalar_one())

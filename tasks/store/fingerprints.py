@@ -89,7 +89,7 @@ _ALIKE_OTHERS = """
         FROM text_fingerprints AS other
         JOIN posts AS post ON post.id = other.post_id
         JOIN bots AS bot ON bot.id = other.bot_id
-        WHERE other.bands && given.bands AND post.planned_at > app_now() - :back
+        WHERE other.bands && given.bands AND post.planned_at > (SELECT app_now() - :back)
             AND (other.bot_id <> given.bot_id OR other.bands = given.bands)
             AND
 """
@@ -182,7 +182,7 @@ class Unprinted:
 _UNPRINTED = text(
     """
     SELECT post.id AS post_id, post.bot_id, post.text, post.quote_x_post_id FROM posts AS post
-    WHERE post.planned_at > app_now() - :back
+    WHERE post.planned_at > (SELECT app_now() - :back)
         AND post.status IN ('awaiting_approval', 'scheduled', 'claimed', 'sending', 'published', 'unknown', 'held')
         AND NOT EXISTS (SELECT 1 FROM text_fingerprints AS mine WHERE mine.post_id = post.id)
     ORDER BY post.id LIMIT :limit

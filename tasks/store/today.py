@@ -40,6 +40,13 @@ async def doubtful(session: AsyncSession, labels: Labels) -> Mapping[str, Some]:
     return await _posts(session, "post.status IN ('unknown', 'held')", labels)
 
 
+async def awaiting_approval(session: AsyncSession, labels: Labels) -> Some:
+    """Posts that wait for a person's word."""
+    open_ones = "post.id IN (SELECT post_id FROM approvals WHERE decision IS NULL)"
+    found = await _posts(session, f"post.status = 'awaiting_approval' AND {open_ones}", labels)
+    return found.get("awaiting_approval", Some())
+
+
 async def late(session: AsyncSession, before: datetime, labels: Labels) -> Some:
     """Posts that should have left before an instant, of bots that may speak."""
     found = await _rows(

@@ -83,7 +83,7 @@ async def unjudged(session: AsyncSession, policy_version: str, ahead: timedelta,
         text(
             """
             SELECT post.id AS post_id, post.revision, post.planned_at FROM posts AS post
-            WHERE post.status = 'scheduled' AND post.next_at > app_now() + :ahead AND NOT EXISTS (
+            WHERE post.status = 'scheduled' AND post.next_at > (SELECT app_now() + :ahead) AND NOT EXISTS (
                 SELECT 1 FROM verdicts AS verdict WHERE verdict.post_id = post.id AND verdict.revision = post.revision
                     AND verdict.policy_version = :policy_version)
             ORDER BY post.next_at, post.id LIMIT :limit

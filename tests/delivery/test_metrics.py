@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from blocks.x.wire import CreatePost
 from tasks.domain.credentials import access_path
-from tasks.operations import account_metrics, deletions, maintenance, metric_plan, post_metrics, rollups
+from tasks.operations import account_metrics, deletions, maintenance, metric_plan, post_metrics, rejudging, rollups
 from tasks.operations.deletions import Erased
 from tasks.operations.metric_batches import Collected
 from tasks.operations.metric_plan import Plan
@@ -261,6 +261,8 @@ async def test_what_is_gone_is_erased_within_a_day_and_the_rollups_forget_it(sen
     first, second = await with_app(sender, 2)
     gone, kept = await published(sender, first, 2)
     (hidden,) = await published(sender, second)
+    await rejudging.look_over(sender.at)
+    assert await one(sender, "SELECT count(*) FROM text_fingerprints") == 3
     await pass_time(sender, HOUR)
     await collect(sender)
     before = await one(sender, "SELECT sum(impressions) FROM bot_metrics_hourly WHERE bot_id = :bot", bot=first)
@@ -281,6 +283,7 @@ async def test_what_is_gone_is_erased_within_a_day_and_the_rollups_forget_it(sen
     texts = {row.x_post_id: row.text for row in await rows(sender, "SELECT x_post_id, text FROM posts")}
     assert texts[gone] == ERASED
     assert ERASED not in (texts[kept], texts[hidden])
+    assert await one(sender, "SELECT count(*) FROM text_fingerprints") == 2
     after = await rows(sender, "SELECT * FROM post_metrics")
     assert {row.post_id for row in after} == {await one(sender, "SELECT id FROM posts WHERE x_post_id = :x", x=kept)}
     assert await one(sender, "SELECT count(*) FROM post_metrics_daily") == 1

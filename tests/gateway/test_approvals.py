@@ -54,6 +54,8 @@ async def test_a_person_who_did_not_write_it_lets_it_pass(front: Front, people: 
     post = receipt["post_id"]
     assert (receipt["result"], receipt["reasons"]) == ("awaiting_approval", ["sensitive-topics: civic life: vote"])
     [waits] = (await front.call("GET", "/approvals", params={"rule": "sensitive-topics"})).json()
+    morning = (await front.call("GET", "/today")).json()
+    assert ("approval", 1, True) in [(item["what"], item["count"], item["person"]) for item in morning["items"]]
     assert (waits["post_id"], waits["authors"], waits["text_before"]) == (post, ["wanda/tests"], None)
     assert await decide(front, people["wanda"], "approve", post) == [("not_decided", "own")]
     assert await decide(front, people["alma"], "approve", post) == [("approved", None)]
