@@ -192,14 +192,16 @@ async def test_under_load_with_rows_locked_for_five_seconds_and_a_frozen_sender_
     sender: Sender, hard: bool
 ) -> None:
     sender.x.settings(latency_ms=30)
+    bots = await sender.with_bots(10)
+    processes = [sender.process(90) for _ in range(3)]
+    await until(lambda: _beat(sender, len(processes)))
     # The stop comes in the midst of it; so late that many are claimed and marked, so early that many are to come.
     posts = [
         post
-        for bot in await sender.with_bots(10)
+        for bot in bots
         for number in range(12)
         for post in await sender.schedule(bot, due_in_seconds=2 + number * 0.5)
     ]
-    processes = [sender.process(90) for _ in range(3)]
     pids = {process.pid for process in processes}
     frozen = processes[0]
     try:
@@ -266,3 +268,8 @@ async def test_what_is_not_there_cannot_be_stopped_and_a_label_bounds_who_may(se
     for stop in (stopped, others):
         with pytest.raises(NoSuchStopError):
             await stops.look_at_resumption(sender.at, [stop.stop.id], berliner)
+
+
+async def _beat(sender: Sender, count: int) -> bool:
+    async with sender.at.transaction() as session:
+        return int((await session.execute(text("SELECT count(*) FROM senders"))).scalar_one()) == count

@@ -138,6 +138,12 @@ async def test_every_figure_is_told_and_read_by_prometheus_own_parsers(
             {"bot": bots[1]},
         )
         await stored_posts(session, bots[1], 1, due_in_seconds=-5)
+        await session.execute(
+            text(
+                "INSERT INTO trend_sources (name, place, class, wanted, tried_at, good_at, failures)"
+                " VALUES ('mastodon_tags', 'mastodon.social', 'api', true, app_now(), app_now(), 2)"
+            )
+        )
     await figures(front)
     async with sessions.begin() as session:
         published, refused = await stored_posts(session, bots[0], 2, due_in_seconds=50)
@@ -173,6 +179,7 @@ async def test_every_figure_is_told_and_read_by_prometheus_own_parsers(
     assert told(found, "dependency_up", dependency="vault") == 1
     assert told(found, "dependency_up", dependency="prefect") == 1
     assert told(found, "workers_online") == 1
+    assert told(found, "trend_source_failures", source="mastodon_tags:mastodon.social") == 2
     assert told(found, "flow_runs", state="running") == 1
     posting = "publish-due-posts/every-minute"
     assert told(found, "flow_runs_ended_total", deployment=posting, state="failed") == 1
