@@ -188,7 +188,7 @@ def person(user: UserRow) -> Actor:
 
 
 def _standing(seconds: float | None) -> float:
-    return float("inf") if seconds is None else float(seconds)
+    return float("inf") if seconds is None else seconds
 
 
 def _digest(secret: str) -> bytes:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, MetaData, func, text
+from sqlalchemy import DateTime, Double, MetaData, cast, func, text
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,7 +32,8 @@ async def rate(session: AsyncSession) -> float:
 
 def real_seconds_until(*instants: Any) -> Any:
     """Real seconds to the first of these instants, NULL where there is none."""
-    return func.extract("epoch", func.least(*instants) - app_now) / func.extract("epoch", func.app_span(1.0))
+    seconds = func.extract("epoch", func.least(*instants) - app_now) / func.extract("epoch", func.app_span(1.0))
+    return cast(seconds, Double)
 
 
 def values(row: Any) -> dict[str, Any]:

@@ -67,9 +67,9 @@ async def test_a_role_ends_by_itself(front: Front, sessions: Sessions) -> None:
     assert (answer.status_code, answer.json()["type"]) == (422, f"{PROBLEM}ends-before-now")
 
 
-@pytest.mark.parametrize(("what", "status"), [("key", 401), ("role", 403)])
+@pytest.mark.parametrize(("what", "status"), [("key", 401), ("role", 403), ("session", 401)])
 async def test_what_ends_by_a_date_ends_at_that_instant_for_whoever_was_recognised_before_it(
-    remembering: Front, what: str, status: int
+    remembering: Front, sessions: Sessions, what: str, status: int
 ) -> None:
     front = remembering
     user = await a_user(front, "anna")
@@ -80,6 +80,13 @@ async def test_what_ends_by_a_date_ends_at_that_instant_for_whoever_was_recognis
     key = {"name": "short", "user_id": user["id"], **(end if what == "key" else {})}
     made = (await front.call("POST", "/keys", json=key)).raise_for_status().json()
     header = {"Authorization": f"Bearer {made['key']}"}
+    if what == "session":
+        form, page = {"username": "anna", "password": PASSWORD}, {"Origin": front.places.gateway}
+        signed_in = await front.anybody.post("/login", data=form, headers=page)
+        header = {"Cookie": signed_in.headers["set-cookie"].partition(";")[0]}
+        ends_at = datetime.now(UTC) + timedelta(seconds=3)
+        async with sessions.begin() as session:
+            await session.execute(text("UPDATE sessions SET ends_at = :at"), {"at": ends_at})
     looked = []
     while not looked or looked[-1][1] <= ends_at:
         asked_at = datetime.now(UTC)
