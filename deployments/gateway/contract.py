@@ -4,6 +4,7 @@ FastAPI writes down what a route says of itself. What holds for all of them stan
 `Idempotency-Key`, the permission of a route, and examples that fit the schemas.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -119,7 +120,7 @@ def example(schema: Mapping[str, Any], document: Mapping[str, Any], name: str = 
     if "const" in schema or "enum" in schema:
         return schema.get("const", next(iter(schema.get("enum", [])), None))
     kind = schema.get("type")
-    if name in FIELDS and "pattern" not in schema and isinstance(FIELDS[name], str) == (kind == "string"):
+    if name in FIELDS and _may_stand(FIELDS[name], schema, kind):
         return FIELDS[name]
     if kind == "object":
         needed = schema.get("required", ())
@@ -132,6 +133,12 @@ def example(schema: Mapping[str, Any], document: Mapping[str, Any], name: str = 
             [items] * least if items is not None else [example(one, document) for one in schema.get("prefixItems", [])]
         )
     return _scalar(schema, kind)
+
+
+def _may_stand(value: Any, schema: Mapping[str, Any], kind: str | None) -> bool:
+    if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
+        return False
+    return isinstance(value, str) == (kind == "string")
 
 
 def _scalar(schema: Mapping[str, Any], kind: str | None) -> Any:

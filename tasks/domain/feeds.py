@@ -40,8 +40,8 @@ class NewFeed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bot: Handle
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
-    url: Annotated[str, Field(pattern=r"^https?://[^\s]{1,2000}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$", examples=["works"])]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]{1,2000}$", examples=["https://city.example/works.xml"])]
     template: Annotated[str, Field(min_length=1, max_length=TEMPLATE_CHARACTERS_MAX)] = USUAL_TEMPLATE
     cap_per_day: Annotated[int, Field(ge=1, le=48)] = 3
     utm: Utm | None = None

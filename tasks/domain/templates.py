@@ -71,7 +71,20 @@ class Template(BaseModel):
     same bot may say it again.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "on-show",
+                    "text": "On show today: {{ title }}, {{ year }}.",
+                    "data": [{"title": "A bronze mirror", "year": 1620}],
+                    "distinct_by": ["title"],
+                }
+            ]
+        },
+    )
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
     text: Annotated[str, Field(min_length=1, max_length=TEMPLATE_CHARACTERS_MAX)]
