@@ -15,8 +15,8 @@ HIT, TRAIN = 5, 5
 AIM_SECONDS = 5.0
 TRAIN_AFTER_SECONDS, TRAIN_STEP_SECONDS = 1.5, 0.5
 LATENCY_MS = 1500
-# Longer than it takes to see that X has read a post, on a busy machine.
-DECIDES_MS = 5000
+# Longer than it takes to see that X has read a post, and shorter than the time after which nobody looks for it there.
+DECIDES_MS = 2000
 # A run starts at each minute, and starting takes a while on a busy machine.
 NEXT_MINUTE_SECONDS = 60.0 + 90.0
 
