@@ -208,6 +208,8 @@ def lateness(stack: PostingStack, posts: list[Post]) -> list[float]:
     return [row["seconds"] for row in rows]
 
 
+# Three minutes for six kinds: too long for every submission. Each kind by itself is in tests/rotation.
+@pytest.mark.soak
 def test_nobody_feels_a_rotation(stack: PostingStack, pytestconfig: pytest.Config) -> None:
     """`--soak` holds the posts to a second; elsewhere the machine may be busy with other tests."""
     stack.standing_by()
