@@ -28,8 +28,8 @@ CLI = Due("api_keys", "cli")
 
 @pytest.fixture
 def places(places: Places) -> Places:  # noqa: F811
-    """A key that was replaced stays good for a moment."""
-    rotation = Rotation(lease_seconds=0.5, api_keys=ApiKeys(grace_seconds=1))
+    """A key that was replaced stays good for as long as some commands take."""
+    rotation = Rotation(lease_seconds=0.5, api_keys=ApiKeys(grace_seconds=4))
     return Places(places.settings.model_copy(update={"rotation": rotation}))
 
 
