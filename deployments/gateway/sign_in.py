@@ -1,7 +1,8 @@
 """Who is asking, and may they: the one door of our routes, of the proxy and of websockets.
 
-`authenticate` says who it is, `Actor.may` what he may do. People sign in by name and password; signing in through
-somebody else's OpenID Connect will begin a session as `console/sign_in.py` does, and nothing in here will change.
+`identify` says who asks, `authenticate` who opens a websocket, `Actor.may` what he may do. People sign in by name and
+password; signing in through somebody else's OpenID Connect will begin a session as `console/sign_in.py` does, and
+nothing in here will change.
 """
 
 import base64

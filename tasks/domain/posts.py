@@ -175,7 +175,7 @@ class NextStep:
 def after_attempt(outcome: Outcome, now: datetime, retry: timedelta) -> NextStep:
     """Where a post goes once an attempt ended; `unknown` is never sent again without evidence.
 
-    What X said no to or never saw goes out later, however often that was: its misfire policy alone ends it.
+    What X throttled or never saw goes out later, however often that was: its misfire policy alone ends it.
     """
     match outcome.ended:
         case "accepted":
